@@ -1,0 +1,107 @@
+"""OpCounts and Ledger: the integers that the kernels return, one row a handler and step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+__all__ = ["Ledger", "OpCounts"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpCounts:
+    """What one call of a handler really did. Counts add; none is derived from a firing rate.
+
+    Parameters
+    ----------
+    events_in : int
+        Events delivered to the handler (rows of every `Spikes` in its inbox, whatever their payload).
+    events_out : int
+        Events the handler sent.
+    acs : int
+        Weight additions caused by a spike: one per weight (or, where the weight is 1, per unit) that a
+        delivered event added to an accumulator. An event at a border reaches fewer targets and counts fewer.
+    unit_acs : int
+        The same additions with an integer payload of n counted as n unit events: sum of abs(n) x fan-out.
+        Equal to `acs` for binary spikes.
+    graded_acs : int
+        The part of `acs` whose payload is not 1, that is, additions that need a product or repetition.
+    macs : int
+        Multiply-accumulates caused by real-valued (float) events.
+    masks : int
+        AND or select of one spike with another operand in an attention.
+    bias_adds : int
+        Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron.
+    residual_adds : int
+        Additions of one stream to another as an operation of their own (SEW sums). A membrane shortcut adds
+        in place while the projection accumulates, and costs none.
+    updates : int
+        Membrane updates (leak and integrate) really performed; a sleeping neuron costs none, the silent
+        steps it catches up on when it wakes cost one each.
+    comparisons : int
+        Threshold tests and max-pool comparisons.
+    weight_reads : int
+        Weight words loaded.
+    state_reads, state_writes : int
+        Words of accumulators and membrane potentials loaded and stored. An accumulator is loaded and stored
+        once per input step in which it is touched by a projection; a membrane potential once per wake-up.
+    queue_ops : int
+        Events taken from plus events put on the event queue.
+    """
+
+    events_in: int = 0
+    events_out: int = 0
+    acs: int = 0
+    unit_acs: int = 0
+    graded_acs: int = 0
+    macs: int = 0
+    masks: int = 0
+    bias_adds: int = 0
+    residual_adds: int = 0
+    updates: int = 0
+    comparisons: int = 0
+    weight_reads: int = 0
+    state_reads: int = 0
+    state_writes: int = 0
+    queue_ops: int = 0
+
+    def __add__(self, other: OpCounts) -> OpCounts:
+        return OpCounts(*(getattr(self, name) + getattr(other, name) for name in COUNTS))
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name, as plain integers."""
+        return {name: int(getattr(self, name)) for name in COUNTS}
+
+
+COUNTS = tuple(field.name for field in fields(OpCounts))
+
+
+class Ledger:
+    """Who did how much at which step; only the simulator writes it."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, int], OpCounts] = {}
+
+    def charge(self, name: str, step: int, counts: OpCounts) -> None:
+        """Add `counts` to the row of handler `name` at `step`."""
+        row = self._rows.get((name, step))
+        self._rows[name, step] = counts if row is None else row + counts
+
+    def rows(self) -> Iterator[tuple[str, int, OpCounts]]:
+        """Every (handler, step, counts), in the order in which they were first charged."""
+        for (name, step), counts in self._rows.items():
+            yield name, step, counts
+
+    def total(self, name: str | None = None, step: int | None = None) -> OpCounts:
+        """The sum over all rows, or over those of one handler, one step, or both."""
+        return sum(
+            (c for n, s, c in self.rows() if name in (None, n) and step in (None, s)),
+            start=OpCounts(),
+        )
+
+    def by_handler(self) -> dict[str, OpCounts]:
+        """The sum over steps for each handler that was ever called."""
+        totals: dict[str, OpCounts] = {}
+        for name, _, counts in self.rows():
+            totals[name] = totals.get(name, OpCounts()) + counts
+        return totals
