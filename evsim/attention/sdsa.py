@@ -1,0 +1,149 @@
+"""Spike-driven self-attention (SDSA): a column of coincidences opens a gate; only AND and addition.
+
+    m = k AND v;   g = LIF(sum over tokens of m);   x = q AND g
+
+Source: Yao et al., Spike-driven Transformer (NeurIPS 2023), eq. 9 and 10, as the official code computes it: the
+code's k and v play the paper's Q and K, the code's q plays V. The gate population is an ordinary `LIF` between
+`TokenSum` and `Gate`; the event-camera variant puts dilations between these handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numba import njit
+
+from evsim.current import Current
+from evsim.ledger import OpCounts
+from evsim.spikes import Spikes
+
+__all__ = ["Coincidence", "Gate", "TokenSum"]
+
+
+class Coincidence:
+    """m = k AND v, place by place.
+
+    The larger operand is marked, the events of the smaller are tested: one mask a test.
+
+    Parameters
+    ----------
+    name : str
+    n_places : int
+        Tokens times channels.
+
+    Ports "k" and "v". Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, n_places: int) -> None:
+        self.name = name
+        self.n_inputs = 2 * n_places
+        self._marks = np.zeros(n_places, np.uint8)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """AND of the two operands; nothing is done unless both sent spikes."""
+        if len(inbox) < 2:
+            return Spikes.none(), OpCounts()
+        few, many = sorted((inbox["k"].address, inbox["v"].address), key=len)
+        both = np.empty(few.size, np.int32)
+        n_both = _intersect(few, many, self._marks, both)
+        return Spikes(both[:n_both]), OpCounts(masks=few.size, state_reads=few.size, state_writes=many.size)
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class TokenSum:
+    """X[channel] = number of tokens whose channel spiked: one addition of 1 for each event.
+
+    Parameters
+    ----------
+    name : str
+    n_tokens : int
+    current : Current
+        [1, n_channels], the input of the gate population.
+
+    Incs `current`, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, n_tokens: int, current: Current) -> None:
+        self.name = name
+        self.current = current
+        self.n_inputs = n_tokens * current.n_channels
+        current.join_writer(name)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Add the delivered events to their columns."""
+        address = inbox["spikes"].address
+        rows = self.current.rows(step)
+        _add_columns(address, self.current.n_channels, rows.value[0])
+        rows.touched[0] = 1
+        n = address.size
+        return Spikes.none(), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
+
+    def reset(self) -> None:
+        """Forget the current of an unfinished step."""
+        self.current.reset()
+
+
+class Gate:
+    """x[token, channel] = q[token, channel] AND g[channel]: one mask for each event of q at an open step.
+
+    Parameters
+    ----------
+    name : str
+    n_tokens, n_channels : int
+
+    Ports "q" and "gate". Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, n_tokens: int, n_channels: int) -> None:
+        self.name = name
+        self.n_channels = n_channels
+        self.n_inputs = (n_tokens + 1) * n_channels
+        self._open = np.zeros(n_channels, np.uint8)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """The events of q whose channel is open; nothing is done unless both operands sent spikes."""
+        if len(inbox) < 2:
+            return Spikes.none(), OpCounts()
+        query, gate = inbox["q"].address, inbox["gate"].address
+        passed = np.empty(query.size, np.int32)
+        n_passed = _pass_gate(query, gate, self.n_channels, self._open, passed)
+        counts = OpCounts(masks=query.size, state_reads=query.size, state_writes=gate.size)
+        return Spikes(passed[:n_passed]), counts
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+@njit(cache=True, nogil=True)
+def _intersect(few, many, marks, both):
+    for event in range(many.size):
+        marks[many[event]] = 1
+    n_both = 0
+    for event in range(few.size):
+        both[n_both] = few[event]
+        n_both += marks[few[event]]
+    for event in range(many.size):
+        marks[many[event]] = 0
+    return n_both
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_columns(address, n_channels, columns):
+    for event in range(address.size):
+        columns[address[event] % n_channels] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pass_gate(query, gate, n_channels, is_open, passed):
+    for event in range(gate.size):
+        is_open[gate[event]] = 1
+    n_passed = 0
+    for event in range(query.size):
+        passed[n_passed] = query[event]
+        n_passed += is_open[query[event] % n_channels]
+    for event in range(gate.size):
+        is_open[gate[event]] = 0
+    return n_passed

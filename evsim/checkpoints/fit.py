@@ -1,0 +1,57 @@
+"""Does a checkpoint hold exactly the tensors a network needs?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from evsim.errors import CheckpointError
+
+__all__ = ["norm_shapes", "select_tensors"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def norm_shapes(name: str, n_channels: int) -> Shapes:
+    """The live tensors of one BatchNorm."""
+    return {f"{name}.{part}": (n_channels,) for part in ("weight", "bias", "running_mean", "running_var")}
+
+
+def select_tensors(
+    path: str, tensors: Mapping[str, np.ndarray], live: Shapes, dead: Shapes
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The live tensors in declared order, and the names of the dead ones that were dropped.
+
+    ``num_batches_tracked`` counters are dead everywhere.
+
+    Raises
+    ------
+    CheckpointError
+        Tensors are missing, unknown, or have another shape; all are listed.
+    """
+    dropped = [name for name in tensors if name in dead or name.endswith(".num_batches_tracked")]
+    missing = [name for name in live if name not in tensors]
+    unknown = [name for name in tensors if name not in live and name not in dropped]
+    wrong = [
+        f"{name} is {_size(tensors[name].shape)}, expected {_size(shape)}"
+        for name, shape in live.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    problems = [
+        *([f"missing {_names(missing)}"] if missing else []),
+        *([f"unknown {_names(unknown)}"] if unknown else []),
+        *wrong,
+    ]
+    if problems:
+        raise CheckpointError(f"{path}: {'; '.join(problems)}")
+    return {name: tensors[name] for name in live}, dropped
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"

@@ -1,0 +1,99 @@
+"""Current: the input current of one or more populations, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+__all__ = ["Current", "CurrentRows"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurrentRows:
+    """The current of one step: `value` float32 [n_places, n_channels] and `touched` uint8 [n_places].
+
+    A place that is not touched holds zeros: its current is the bias alone.
+    """
+
+    value: np.ndarray
+    touched: np.ndarray
+
+
+class Current:
+    """X[step] = bias + sum over writers of what they added at the touched places.
+
+    Projections add in place, one after the other: a membrane shortcut is two projections that write one
+    Current. A population reads the sum so far at its own stage, and must be woken by every earlier writer.
+    The constant part (folded BatchNorm and layer biases) is kept apart, as one vector: it comes each step
+    without an event.
+
+    Parameters
+    ----------
+    n_places : int
+        Pixels or tokens.
+    n_channels : int
+        Channels of a place.
+
+    Attributes
+    ----------
+    bias : float64 [n_channels]
+        Sum of the biases of the writers joined so far.
+    writers : list of str
+        Names of the writers joined so far, in run order.
+    """
+
+    def __init__(self, n_places: int, n_channels: int) -> None:
+        self.n_places = n_places
+        self.n_channels = n_channels
+        self.bias = np.zeros(n_channels)
+        self.writers: list[str] = []
+        self.readers: list[str] = []
+        self._live: dict[int, CurrentRows] = {}
+        self._free: list[CurrentRows] = []
+
+    def join_writer(self, name: str, bias: np.ndarray | None = None) -> None:
+        """Declare a writer, at build time and in run order."""
+        self.writers.append(name)
+        if bias is not None:
+            self.bias = self.bias + bias
+
+    def join_reader(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Declare a reader; returns the bias it will see (float32) and the writers that must wake it."""
+        self.readers.append(name)
+        return self.bias.astype(np.float32), tuple(self.writers)
+
+    def rows(self, step: int) -> CurrentRows:
+        """The rows of `step`, all zero and untouched when nobody wrote yet."""
+        rows = self._live.get(step)
+        if rows is None:
+            rows = self._live[step] = self._free.pop() if self._free else self._new_rows()
+        return rows
+
+    def release(self, step: int, reader: str) -> None:
+        """Give the rows of `step` back once the last declared reader is done with them."""
+        if reader == self.readers[-1] and step in self._live:
+            self._recycle(step)
+
+    def reset(self) -> None:
+        """Forget every step."""
+        for step in list(self._live):
+            self._recycle(step)
+
+    def _recycle(self, step: int) -> None:
+        rows = self._live.pop(step)
+        _clear_touched(rows.value, rows.touched)
+        self._free.append(rows)
+
+    def _new_rows(self) -> CurrentRows:
+        value = np.zeros((self.n_places, self.n_channels), np.float32)
+        return CurrentRows(value, np.zeros(self.n_places, np.uint8))
+
+
+@njit(cache=True, nogil=True)
+def _clear_touched(value, touched):
+    for place in range(touched.size):
+        if touched[place]:
+            touched[place] = 0
+            value[place, :] = 0

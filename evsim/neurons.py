@@ -1,0 +1,202 @@
+"""LIF, PLIF and IF populations: current in, spikes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numba import njit
+
+from evsim.current import Current
+from evsim.errors import NetworkError
+from evsim.ledger import OpCounts
+from evsim.spikes import Spikes
+
+__all__ = ["IF", "LIF", "PLIF", "Population"]
+
+
+class Population:
+    """H = V + rate * (X - leak * (V - v_reset));  spike = H >= v_threshold;  V = v_reset if spike else H.
+
+    X is the current of the step plus the bias folded into its writers. A place (pixel or token) whose current
+    was not touched may sleep: below threshold the bias alone cannot make its neurons fire. On waking it
+    iterates the silent steps it missed (bit for bit what it would have done awake). A channel whose bias can
+    reach the threshold is awake at every step.
+
+    Parameters
+    ----------
+    name : str
+        The checkpoint's module name.
+    current : Current
+        The input; the population reads the sum of the writers that joined before it was built.
+    shape : tuple of int
+        Shape of the population, channels last; its row-major flat index is the spikes' address.
+    axes : str
+        The names of these axes, comma separated ("row,col,channel").
+    v_threshold, v_reset : float
+    rate : float
+        1 / tau for LIF, sigmoid(w) for PLIF, 1 for IF (float32).
+    leak : {0, 1}
+        1 for LIF and PLIF, 0 for IF.
+
+    Sets its membrane potentials, reads `current`, updates nothing else.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        current: Current,
+        shape: tuple[int, ...],
+        axes: str,
+        v_threshold: float = 1.0,
+        *,
+        v_reset: float = 0.0,
+        rate: float = 0.5,
+        leak: int = 1,
+    ) -> None:
+        self.name, self.shape, self.axes = name, tuple(shape), axes
+        if math.prod(shape) != current.n_places * current.n_channels:
+            found = (current.n_places, current.n_channels)
+            raise NetworkError(f"{name}: shape {self.shape} does not fit a current of {found} (places, channels)")
+        self.current = current
+        self.bias, self.wakers = current.join_reader(name)
+        self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
+        self.rate, self.leak = np.float32(rate), np.float32(leak)
+        self.sleepless = np.flatnonzero(self._can_fire_alone()).astype(np.int64)
+        self._sleep_rate = np.full(self.bias.size, self.rate)
+        self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
+        self._v = np.full((current.n_places, self.bias.size), self.v_reset)
+        self._last_step = np.full(current.n_places, -1, np.int64)
+        self._fired = np.empty(self._v.size, np.int32)
+
+    @property
+    def n_neurons(self) -> int:
+        return self._v.size
+
+    @property
+    def wakes_itself(self) -> bool:
+        """Whether some neuron must be visited at each step although no event reaches it."""
+        return self.sleepless.size > 0
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Update every neuron that is awake at `step` and return those that fire."""
+        rows = self.current.rows(step)
+        constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        n_fired, updates, caught_up, biased, loads = _fire(
+            step, rows.value, rows.touched, self.bias, constants, self._sleep_rate, self.sleepless,
+            self._v, self._last_step, self._fired,
+        )  # fmt: skip
+        self.current.release(step, self.name)
+        counts = OpCounts(
+            updates=updates + caught_up,
+            bias_adds=biased,
+            comparisons=updates,
+            state_reads=2 * loads,
+            state_writes=loads,
+        )
+        return Spikes(self._fired[:n_fired].copy()), counts
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        self._v.fill(self.v_reset)
+        self._last_step.fill(-1)
+        self.current.reset()
+
+    def _can_fire_alone(self) -> np.ndarray:
+        """Channels whose bias drives the membrane to the threshold without any event."""
+        if self.leak:
+            return self.bias + self.v_reset >= self.v_threshold
+        return self.bias > 0
+
+
+def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0) -> Population:
+    """H = V + (X - (V - v_reset)) / tau: leaky integrate-and-fire with decaying input.
+
+    Exact for tau a power of two (every published network has tau = 2), where dividing and multiplying by the
+    reciprocal are the same. Parameters as in `Population`.
+    """
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0 / tau)
+
+
+def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0) -> Population:
+    """H = V + (X - (V - v_reset)) * sigmoid(w): the time constant 1 + exp(-w) was learnt.
+
+    Parameters as in `Population`; `w` is the stored scalar.
+    """
+    rate = 1.0 / (1.0 + math.exp(-float(w)))
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate)
+
+
+def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0) -> Population:
+    """H = V + X: integrate-and-fire without leak. Parameters as in `Population`."""
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _catch_up(n_missed, bias, rate, leak, v_reset, v):
+    """Iterate the steps a sleeping place missed, under its bias alone."""
+    for _ in range(n_missed):
+        for j in range(v.size):
+            v[j] = v[j] + (bias[j] - leak * (v[j] - v_reset)) * rate[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _list_fired(mask, first, fired, n_fired):
+    """Append the addresses of the nonzero mask bytes, eight bytes a look."""
+    words = mask.view(np.uint64)
+    for i in range(words.size):
+        if words[i]:
+            for j in range(8 * i, 8 * i + 8):
+                if mask[j]:
+                    fired[n_fired] = first + j
+                    n_fired += 1
+    return n_fired
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_step, fired):
+    v_threshold, v_reset, rate, leak = constants
+    n_places, n_channels = v.shape
+    n_biased = 0
+    n_biased_sleepless = sleepless.size
+    for j in range(n_channels):
+        n_biased += bias[j] != 0
+    mask = np.zeros((n_channels + 7) // 8 * 8, np.uint8)
+    n_fired = 0
+    n_updates = 0
+    n_caught_up = 0
+    n_bias_adds = 0
+    n_loads = 0
+    for place in range(n_places):
+        if touched[place]:
+            n_missed = step - 1 - last_step[place]
+            vp = v[place]
+            if n_missed > 0:
+                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, vp)
+                n_caught_up += n_missed * (n_channels - sleepless.size)
+                n_bias_adds += n_missed * (n_biased - n_biased_sleepless)
+            last_step[place] = step
+            xp = value[place]
+            for j in range(n_channels):
+                h = vp[j] + (xp[j] + bias[j] - leak * (vp[j] - v_reset)) * rate
+                spike = h >= v_threshold
+                vp[j] = v_reset if spike else h
+                mask[j] = spike
+            n_updates += n_channels
+            n_bias_adds += n_biased
+            n_loads += n_channels
+            n_fired = _list_fired(mask, place * n_channels, fired, n_fired)
+        else:
+            for i in range(sleepless.size):
+                j = sleepless[i]
+                h = v[place, j] + (bias[j] - leak * (v[place, j] - v_reset)) * rate
+                spike = h >= v_threshold
+                v[place, j] = v_reset if spike else h
+                if spike:
+                    fired[n_fired] = place * n_channels + j
+                    n_fired += 1
+            n_updates += sleepless.size
+            n_bias_adds += n_biased_sleepless
+            n_loads += sleepless.size
+    return n_fired, n_updates, n_caught_up, n_bias_adds, n_loads

@@ -1,0 +1,230 @@
+"""Max-pooling of spikes and of currents, and the dilations of the event-camera attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numba import njit
+
+from evsim.current import Current
+from evsim.errors import NetworkError
+from evsim.ledger import OpCounts
+from evsim.projections.conv import Window
+from evsim.spikes import Spikes
+
+__all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
+
+
+class SpikeMaxPool:
+    """out[y, x, c] = OR of the spikes of channel c in the window: each spike marks the windows it lies in.
+
+    Parameters
+    ----------
+    name : str
+    window : Window
+        Padding adds places that hold no spike.
+    n_channels : int
+
+    A comparison is one mark of one window by one spike. Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, window: Window, n_channels: int) -> None:
+        self.name = name
+        self.window = window
+        self.n_channels = n_channels
+        self.shape = (window.out_height, window.out_width, n_channels)
+        self._marks = _zero_marks(window.out_height * window.out_width * n_channels)
+
+    @property
+    def n_inputs(self) -> int:
+        """Places the input operand has: rows x columns x channels."""
+        return self.window.height * self.window.width * self.n_channels
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Pool the delivered spikes."""
+        address = inbox["spikes"].address
+        comparisons = _mark_windows(address, self.window.as_tuple(), self.n_channels, self._marks)
+        return Spikes(_collect_marks(self._marks)), OpCounts(comparisons=comparisons)
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class PlaneDilation:
+    """out[n, j] = OR of the spikes at tokens n - 1 .. n + 1 and channels j - 1 .. j + 1 of the same head.
+
+    The 3x3 maximum that the event-camera variant of the Spike-driven Transformer takes over the (token,
+    channel) plane of each head: neighbouring tokens in flattened order, neighbouring channels inside the head.
+
+    Parameters
+    ----------
+    name : str
+    n_tokens, n_heads, n_channels : int
+        n_channels of all heads together.
+
+    A comparison is one mark of one place by one spike. Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, n_tokens: int, n_heads: int, n_channels: int) -> None:
+        self.name = name
+        self.n_channels = n_channels
+        self.head_channels = n_channels // n_heads
+        self.n_inputs = n_tokens * n_channels
+        self._marks = _zero_marks(n_tokens * n_channels)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Dilate the delivered spikes."""
+        address = inbox["spikes"].address
+        comparisons = _mark_plane(address, self.n_inputs, self.n_channels, self.head_channels, self._marks)
+        return Spikes(_collect_marks(self._marks)), OpCounts(comparisons=comparisons)
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class CurrentMaxPool:
+    """out[y, x, c] = max over the window of the real-valued current of channel c; padding never wins.
+
+    The bias is one constant a channel, so it passes through unchanged. A window none of whose places was
+    touched is not computed: its maximum is the bias alone.
+
+    Parameters
+    ----------
+    name : str
+    source, target : Current
+        [height * width, n_channels] and [out_height * out_width, n_channels].
+    window : Window
+
+    A comparison is one of two values of one channel. Incs `target`, reads `source`.
+    """
+
+    def __init__(self, name: str, source: Current, target: Current, window: Window) -> None:
+        if source.n_places != window.height * window.width:
+            raise NetworkError(
+                f"{name}: pools {window.height}x{window.width} places, its current has {source.n_places}"
+            )
+        self.name = name
+        self.source, self.target, self.window = source, target, window
+        _, self.wakers = source.join_reader(name)
+        target.join_writer(name, source.bias)
+        self.n_inputs = source.n_places * source.n_channels
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Pool the current of `step`."""
+        source, target = self.source.rows(step), self.target.rows(step)
+        comparisons, reads, writes = _pool_current(
+            source.value, source.touched, self.window.as_tuple(), target.value, target.touched
+        )
+        self.source.release(step, self.name)
+        return Spikes.none(), OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
+
+    def reset(self) -> None:
+        """Forget the currents of unfinished steps."""
+        self.source.reset()
+        self.target.reset()
+
+
+def _zero_marks(n_places: int) -> np.ndarray:
+    return np.zeros((n_places + 7) // 8 * 8, np.uint8)
+
+
+def _collect_marks(marks: np.ndarray) -> np.ndarray:
+    """The marked addresses in order; the marks are cleared."""
+    address = np.empty(_count_marks(marks), np.int32)
+    _take_marks(marks, address)
+    return address
+
+
+@njit(cache=True, nogil=True)
+def _count_marks(marks):
+    n = 0
+    for i in range(marks.size):
+        n += marks[i]
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _take_marks(marks, address):
+    words = marks.view(np.uint64)
+    n = 0
+    for i in range(words.size):
+        if words[i]:
+            for j in range(8 * i, 8 * i + 8):
+                if marks[j]:
+                    address[n] = j
+                    n += 1
+            words[i] = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark_windows(address, window, n_channels, marks):
+    _, width, out_height, out_width, kernel, stride, padding = window
+    n_marked = 0
+    pixel = -1
+    y_first = y_last = x_first = x_last = 0
+    for event in range(address.size):
+        here = address[event] // n_channels
+        if here != pixel:
+            pixel = here
+            y, x = pixel // width, pixel % width
+            y_first = max(0, (y + padding - kernel + stride) // stride)
+            y_last = min(out_height - 1, (y + padding) // stride)
+            x_first = max(0, (x + padding - kernel + stride) // stride)
+            x_last = min(out_width - 1, (x + padding) // stride)
+        channel = address[event] - pixel * n_channels
+        for y_out in range(y_first, y_last + 1):
+            for x_out in range(x_first, x_last + 1):
+                marks[(y_out * out_width + x_out) * n_channels + channel] = 1
+                n_marked += 1
+    return n_marked
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
+    n_marked = 0
+    for event in range(address.size):
+        here = address[event]
+        within = here % head_channels
+        for token_shift in range(-1, 2):
+            moved = here + token_shift * n_channels
+            if moved < 0 or moved >= n_inputs:
+                continue
+            for channel_shift in range(-1, 2):
+                if 0 <= within + channel_shift < head_channels:
+                    marks[moved + channel_shift] = 1
+                    n_marked += 1
+    return n_marked
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pool_current(source, source_touched, window, target, target_touched):
+    height, width, out_height, out_width, kernel, stride, padding = window
+    n_channels = source.shape[1]
+    n_compared = 0
+    n_read = 0
+    n_written = 0
+    for y_out in range(out_height):
+        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        for x_out in range(out_width):
+            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            any_touched = False
+            for y in range(y_first, y_end):
+                for x in range(x_first, x_end):
+                    any_touched |= source_touched[y * width + x] != 0
+            if not any_touched:
+                continue
+            place = y_out * out_width + x_out
+            best = target[place]
+            best[:] = source[y_first * width + x_first]
+            for y in range(y_first, y_end):
+                for x in range(x_first, x_end):
+                    row = source[y * width + x]
+                    for j in range(n_channels):
+                        best[j] = max(best[j], row[j])
+            target_touched[place] = 1
+            n_values = (y_end - y_first) * (x_end - x_first)
+            n_compared += (n_values - 1) * n_channels
+            n_read += n_values * n_channels
+            n_written += n_channels
+    return n_compared, n_read, n_written
