@@ -17,9 +17,11 @@ from evsim.checkpoints.refusal import Refused
 __all__ = ["decode_array", "encode_array"]
 
 _MAGIC = b"\x93NUMPY\x01\x00"
+_SIZES = rb"((?:\d{1,12}(?:, \d{1,12}){0,31},?)?)"
 _HEADER = re.compile(
-    rb"\{'descr': '([<>|][bfiu][1248])', 'fortran_order': (True|False), 'shape': \(((?:\d{1,12},? ?){0,32})\), \} *\n"
+    rb"\{'descr': '([<>|][bfiu][1248])', 'fortran_order': (True|False), 'shape': \(" + _SIZES + rb"\), \} *\n"
 )
+_LARGEST_SIZE = 2**40
 
 
 def encode_array(array: np.ndarray) -> bytes:
@@ -64,7 +66,7 @@ def _read_dtype(descr: bytes) -> np.dtype:
 
 
 def _shape_array(data: bytes, dtype: np.dtype, shape: list[int], fortran: bytes) -> np.ndarray:
-    if prod(shape) * dtype.itemsize != len(data) or max(shape, default=0) > len(data):
+    if prod(shape) * dtype.itemsize != len(data) or prod(max(size, 1) for size in shape) > _LARGEST_SIZE:
         raise Refused(f"it holds {len(data)} bytes, which do not make {dtype} of the shape {tuple(shape)}")
     # A byte other than 0 and 1 is no valid numpy.bool_.
     flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)

@@ -75,9 +75,9 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     with naming(path):
         header = _DEFAULTS | weights.header
         _check_header(header)
-        check_finite(weights.tensors)
         members = {HEADER: _encode_header(header)}
         members |= {_member_name(name): encode_array(np.asarray(array)) for name, array in weights.tensors.items()}
+        check_finite(weights.tensors)
         _write_whole(Path(path), members)
 
 
