@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from evsim.errors import TraceError
 from evsim.neurons import Population
+from evsim.recordings.recording import FrameRecording, ImageRecording, Recording
 
 __all__ = ["Reference", "arrange", "read_reference"]
 
@@ -33,6 +34,14 @@ class Reference:
     inputs: np.ndarray
     spikes: dict[str, np.ndarray]
     logits: np.ndarray
+
+    def recordings(self) -> Iterator[Recording]:
+        """The inputs, one recording a sample."""
+        for sample in self.inputs:
+            if sample.ndim == 3:
+                yield ImageRecording(np.asarray(sample, np.float32), "reference image")
+            else:
+                yield FrameRecording(np.asarray(sample, np.float32), "reference frames")
 
 
 def read_reference(path: str | os.PathLike) -> Reference:

@@ -13,13 +13,15 @@ from evsim import __version__
 from evsim.checkpoints.importing import load_network
 from evsim.checkpoints.weights import Weights
 from evsim.network import INPUT, Network
+from evsim.recordings.fit_text import parse_fit
 from evsim.recordings.read import read_recording
+from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps, to_steps
 from evsim.report import RunReport, layer_rows
 from evsim.simulator import Observer, Result, simulate
 from evsim.trace import Probe, Trace
 
-__all__ = ["Preparation", "prepare_input", "run"]
+__all__ = ["Preparation", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,28 @@ class Preparation:
     ----------
     split_by : {"number", "time"}, optional
     fit : str, optional
-        See `evsim.recordings.binning.fit_frames`.
-    index : int
-        Which recording of a file that holds several.
+        See `evsim.recordings.fit_text.parse_fit`.
+    index : int or str, optional
+        Which recording of a file that holds several: its number or its key.
     """
 
     split_by: str | None = None
     fit: str | None = None
-    index: int = 0
+    index: int | str | None = None
 
 
 def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:
     """Read a recording and cut it into the steps of `network`; what was decided is in the notes."""
+    normalisation = weights.header.get("normalisation")
+    pixels = (normalisation["mean"], normalisation["std"]) if normalisation else None
+    recording = read_recording(path, index=preparation.index, normalise=pixels)
+    return fit_recording(network, weights, recording, preparation)
+
+
+def fit_recording(network: Network, weights: Weights, recording: Recording, preparation: Preparation) -> Steps:
+    """Cut a recording into the steps of `network`, as the user says or the weights file remembers."""
     remembered = weights.header.get("input") or {}
     height, width, n_channels = network.input_shape
-    recording = read_recording(path, index=preparation.index)
     return to_steps(
         recording,
         n_steps=network.n_steps,
@@ -52,8 +61,7 @@ def prepare_input(network: Network, weights: Weights, path: str, preparation: Pr
         height=height,
         width=width,
         split_by=preparation.split_by or remembered.get("split_by") or "number",
-        fit=preparation.fit or remembered.get("fit"),
-        normalisation=weights.header.get("normalisation"),
+        fit=parse_fit(preparation.fit or remembered.get("fit")),
     )
 
 

@@ -13,8 +13,10 @@ __all__ = ["Fit", "Index", "Order", "SplitBy", "WeightsPath", "parse_settings"]
 WeightsPath = Annotated[str, typer.Option("--weights", "-w", help="Weights file (.npz), or a bundled network's name.")]
 Order = Annotated[str, typer.Option(help="Order of the event queue: step (streaming) or stage (weight reuse).")]
 SplitBy = Annotated[str | None, typer.Option(help="Cut events into steps by number or by time.")]
-Fit = Annotated[str | None, typer.Option(help="Bring a larger sensor to the network's size: crop, pad or downsample.")]
-Index = Annotated[int, typer.Option(help="Which recording of a file that holds several.")]
+Fit = Annotated[
+    str | None, typer.Option(help="Bring a sensor to the network's size: crop, pad, downsample=N, average=N.")
+]
+Index = Annotated[str | None, typer.Option(help="Which recording of a file that holds several: number or key.")]
 
 
 def parse_settings(settings: list[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ def run(
     order: Order = "step",
     split_by: SplitBy = None,
     fit: Fit = None,
-    index: Index = 0,
+    index: Index = None,
 ) -> None:
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
     from evsim.cli.progress import Progress

@@ -27,14 +27,14 @@ def verify(
     """Compare a network with reference spikes on three levels: exact, local, free-running."""
     from evsim.checkpoints.importing import load_network
     from evsim.cli.verify_text import print_verification
-    from evsim.recordings.steps import reference_steps
     from evsim.reference import read_reference
+    from evsim.run import Preparation, fit_recording
     from evsim.verify import verify as verify_network
     from evsim.zoo import find_weights
 
     network, loaded = load_network(find_weights(weights))
     known = read_reference(reference)
-    samples = [reference_steps(array, network, loaded.header.get("input"), fit) for array in known.inputs]
+    samples = [fit_recording(network, loaded, sample, Preparation(fit=fit)).spikes for sample in known.recordings()]
     verification = verify_network(network, samples, known, order)
     print_verification(verification)
     free_is_fine = not strict or verification.free.differing == 0
