@@ -200,9 +200,7 @@ def test_spikingresformer_counts(name):
     assert len(model.state_dict()) == (249 if name == "dvsg" else 211)
 
 
-@pytest.mark.parametrize(
-    ("num_classes", "expected"), [(10, 17_306_944), (100, 17_353_024), (11, 17_307_456)]
-)
+@pytest.mark.parametrize(("num_classes", "expected"), [(10, 17_306_944), (100, 17_353_024), (11, 17_307_456)])
 def test_spikingresformer_transfer_counts(num_classes, expected):
     assert n_parameters(SpikingResformer(**{**CONFIGS["s"], "num_classes": num_classes})) == expected
 

@@ -91,9 +91,7 @@ class LinearAttention(nn.Module):
         return getattr(self, f"{name}_lif")(per_step(x, getattr(self, f"{name}_linear"), bn))
 
     def forward(self, x):
-        q, k, v = (
-            self._spikes(x, name).unflatten(3, (self.num_heads, -1)).transpose(2, 3) for name in ("q", "k", "v")
-        )
+        q, k, v = (self._spikes(x, name).unflatten(3, (self.num_heads, -1)).transpose(2, 3) for name in ("q", "k", "v"))
         a = spiking_attention(q, k, v, self.scale).transpose(2, 3).flatten(3)  # [T, B, N, C]
         return self._spikes(self.attn_lif(a), "proj")
 

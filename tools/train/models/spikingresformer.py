@@ -185,9 +185,7 @@ class SpikingResformer(nn.Module):
             stage = [Downsample(planes[i - 1], dim, node)] if i else []
             length = ((side >> i) // patch) ** 2
             for kind in layers[i]:
-                stage.append(
-                    DSSA(dim, heads, patch, length, node) if kind == "DSSA" else GWFFN(dim, group_size, node)
-                )
+                stage.append(DSSA(dim, heads, patch, length, node) if kind == "DSSA" else GWFFN(dim, group_size, node))
             stages.append(nn.Sequential(*stage))
         self.layers = nn.Sequential(*stages)
         self.classifier = nn.Linear(planes[-1], num_classes, bias=False)
