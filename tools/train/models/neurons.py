@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from tools.train.models.fused import fire, fire_backward
+
 __all__ = ["LIF", "PLIF", "spiking"]
 
 ALPHA = 4.0  # steepness of the surrogate
@@ -13,24 +15,19 @@ class _Fire(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, k, v_threshold):
-        h, v = torch.empty_like(x), torch.zeros_like(x[0])
-        for t in range(x.shape[0]):
-            torch.add(v, (x[t] - v) * k, out=h[t])
-            v = h[t].masked_fill(h[t] >= v_threshold, 0.0)
-        ctx.save_for_backward(h, torch.as_tensor(k, dtype=x.dtype))
-        ctx.v_threshold = v_threshold
-        return (h >= v_threshold).to(x.dtype)
+        h, spikes = fire(x.detach().reshape(len(x), -1).numpy(), float(k), v_threshold)
+        ctx.save_for_backward(torch.from_numpy(h))
+        ctx.k, ctx.v_threshold = float(k), v_threshold
+        return torch.from_numpy(spikes).view(x.shape)
 
     @staticmethod
     def backward(ctx, grad_spikes):
-        h, k = ctx.saved_tensors
-        fired = h >= ctx.v_threshold
-        slope = torch.sigmoid(ALPHA * (h - ctx.v_threshold))
-        grad_h = grad_spikes * slope.mul_(1 - slope).mul_(ALPHA)
-        for t in range(h.shape[0] - 2, -1, -1):
-            # the reset is detached: a neuron that fired passes nothing back through its membrane
-            grad_h[t] += (grad_h[t + 1] * (1 - k)).masked_fill_(fired[t], 0.0)
-        return grad_h * k, _gate_gradient(grad_h, h, fired, k) if ctx.needs_input_grad[1] else None, None
+        (h,) = ctx.saved_tensors
+        flat = grad_spikes.reshape(h.shape).numpy()
+        soft = torch.sigmoid(torch.add(-ALPHA * ctx.v_threshold, h, alpha=ALPHA)).numpy()
+        grad_h = torch.from_numpy(fire_backward(flat, h.numpy(), soft, ctx.k, ctx.v_threshold, ALPHA))
+        grad_k = _gate_gradient(grad_h, h, h >= ctx.v_threshold, ctx.k) if ctx.needs_input_grad[1] else None
+        return (grad_h * ctx.k).view(grad_spikes.shape), grad_k, None
 
 
 def _gate_gradient(grad_h, h, fired, k):
