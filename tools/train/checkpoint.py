@@ -6,7 +6,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-__all__ = ["load_checkpoint", "load_encoder", "save_checkpoint"]
+# Where files were on one machine is nobody's business.
+_PRIVATE = ("root", "output", "resume", "initial_checkpoint")
+
+__all__ = ["load_checkpoint", "load_encoder", "public_args", "save_checkpoint"]
+
+
+def public_args(args: Namespace) -> Namespace:
+    """The arguments worth keeping: no places on this machine, nothing that was never set."""
+    kept = {k: v for k, v in vars(args).items() if k not in _PRIVATE and (v is not None or k in ("mean", "std"))}
+    return Namespace(**kept)
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer, args: Namespace, epoch: int, metric: float) -> None:
@@ -19,7 +28,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer, args: Namespace, ep
         "state_dict": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "version": 2,
-        "args": args,
+        "args": public_args(args),
         "metric": metric,
     }
     torch.save(wrapper, partial)

@@ -101,6 +101,8 @@ def fit(model: nn.Module, data: Dataset, args, folder: Path):
     """Train to the last epoch and return the optimizer; the test set is only watched, never selects."""
     optimizer, scheduler = make_optimizer(model, data, args)
     first = resume(args.resume, model, optimizer, scheduler, data, args) if args.resume else 0
+    if not first:
+        (folder / "log.csv").unlink(missing_ok=True)
     for epoch in range(first, args.epochs):
         start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
         row = {"epoch": epoch, "lr": lr, **train_epoch(model, optimizer, scheduler, data, args, epoch)}

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from torch import nn
 
+from tools.train.models.ablated import AblatedTransformer
 from tools.train.models.sdt import SpikeDrivenTransformer
 from tools.train.models.spikformer import Spikformer
 from tools.train.models.spikformer_v2 import SpikformerV2
@@ -20,8 +21,20 @@ NETWORKS = {
     "spikformer_v2": (SpikformerV2, (*_STACK, "time_step", "shortcut")),
     "spikingresformer": (
         SpikingResformer,
-        (*_COMMON, "layers", "planes", "patch_sizes", "img_size", "time_steps", "group_size", "prologue", "spike_mode"),
+        (
+            *_COMMON,
+            "layers",
+            "planes",
+            "patch_sizes",
+            "img_size",
+            "time_steps",
+            "group_size",
+            "prologue",
+            "spike_mode",
+            "n_convs",
+        ),
     ),
+    "ablated": (AblatedTransformer, (*_STACK, "time_steps", "pooling_stat", "attention")),
 }
 
 _ONE_PAIR = [["DSSA", "GWFFN"]] * 3
@@ -43,6 +56,7 @@ _PRESETS = {
         "images": {"planes": [32, 48, 64], "num_heads": [1, 2, 4], "group_size": 16, "prologue": "default"},
     },
 }
+_PRESETS["ablated"] = {"events": {**_PRESETS["sdt"]["events"], "dim": 48, "layer": 1, "pooling_stat": "1100"}}
 _ALWAYS = {"mlp_ratio": 4, "spike_mode": "lif", "dvs_mode": False, "img_size": 32}
 
 

@@ -11,8 +11,9 @@ __all__ = ["complete", "parser"]
 
 def _sizes(p: argparse._ArgumentGroup) -> None:
     """What None means depends on network and data: see networks.preset."""
-    for name in ("in-channels", "dim", "layer", "mlp-ratio", "group-size"):
+    for name in ("in-channels", "dim", "layer", "group-size"):
         p.add_argument(f"--{name}", type=int)
+    p.add_argument("--mlp-ratio", type=float)
     for name in ("planes", "num-heads", "patch-sizes"):
         p.add_argument(f"--{name}", type=int, nargs="+", help="one number, or one a stage")
     p.add_argument("--blocks", type=int, nargs=3, help="DSSA and GWFFN pairs a stage (SpikingResformer)")
@@ -21,6 +22,8 @@ def _sizes(p: argparse._ArgumentGroup) -> None:
     p.add_argument("--prologue", choices=("default", "conv3x3"))
     p.add_argument("--shortcut", choices=("sew", "ms"))
     p.add_argument("--variant", choices=("cifar10", "imagenet", "cifar10dvs"))
+    p.add_argument("--n-convs", type=int, default=1, help="group-wise convolutions a feed-forward (SpikingResformer)")
+    p.add_argument("--attention", choices=("sdsa", "ssa", "dssa"), default="sdsa", help="of --network ablated")
     p.add_argument("--dvs-mode", action="store_true", default=None)
     p.add_argument("--time-steps", type=int, default=4)
 

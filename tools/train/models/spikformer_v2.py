@@ -7,7 +7,7 @@ from tools.train.models.neurons import LIF
 from tools.train.models.spikformer import spiking_attention
 from tools.train.models.steps import per_step, to_steps
 
-__all__ = ["SpikformerV2"]
+__all__ = ["Block", "SpikformerV2", "Stage", "stem"]
 
 # Where a population sits. SEW: conv, BN, LIF, and spikes are added. Membrane shortcut: LIF, conv, BN, and
 # currents are added. Both shortcuts store the same keys.
@@ -29,11 +29,13 @@ class Stage(nn.Module):
 
     def _unit(self, x, name):
         """LIF-conv-BN (membrane) or conv-BN-LIF (SEW)."""
-        layers = getattr(self, f"{name}_conv"), getattr(self, f"{name}_bn")
         if self.ms and self.first and name == "down":
-            return per_step(x, *layers)  # the raw input comes without a population
+            return self._current(x, name)  # the raw input comes without a population
         lif = getattr(self, f"{name}_lif")
-        return per_step(lif(x), *layers) if self.ms else lif(per_step(x, *layers))
+        return self._current(lif(x), name) if self.ms else lif(self._current(x, name))
+
+    def _current(self, x, name):
+        return per_step(x, getattr(self, f"{name}_conv"), getattr(self, f"{name}_bn"))
 
     def forward(self, x):
         x = self._unit(x, "down")
@@ -95,6 +97,12 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
+def stem(stage: type[Stage], in_channels: int, dim: int, shortcut: str) -> nn.ModuleDict:
+    """Four stages, each twice as wide and half as large as the one before."""
+    widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
+    return nn.ModuleDict({f"stage{i}": stage(widths[i], widths[i + 1], shortcut, first=i == 0) for i in range(4)})
+
+
 class SpikformerV2(nn.Module):
     """The whole network; the map must be divisible by 16.
 
@@ -124,9 +132,7 @@ class SpikformerV2(nn.Module):
         if shortcut not in SHORTCUTS:
             raise ValueError(f"shortcut is one of {SHORTCUTS}, not {shortcut!r}")
         self.time_step = time_step
-        widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
-        stages = {f"stage{i}": Stage(widths[i], widths[i + 1], shortcut, first=i == 0) for i in range(4)}
-        self.patch_embed = nn.ModuleDict(stages)
+        self.patch_embed = stem(Stage, in_channels, dim, shortcut)
         self.block = nn.ModuleList(Block(dim, num_heads, mlp_ratio, shortcut) for _ in range(layer))
         self.head = nn.Linear(dim, num_classes)
 

@@ -107,14 +107,19 @@ class DSSA(nn.Module):
 
 
 class GWFFN(nn.Module):
-    """Widen, mix neighbours inside groups of channels, narrow; membrane shortcuts around both."""
+    """Widen, mix neighbours inside groups of channels (n_convs times, officially once), narrow.
 
-    def __init__(self, dim, group_size, node, ratio=4):
+    Membrane shortcuts around every mixing and around the whole.
+    """
+
+    def __init__(self, dim, group_size, node, n_convs=1, ratio=4):
         super().__init__()
         inner = dim * ratio
-        grouped = StepConv2d(inner, inner, 3, 1, 1, groups=inner // group_size)
         self.up = nn.Sequential(node(), StepConv2d(dim, inner, 1), Norm(inner))
-        self.conv = nn.ModuleList([nn.Sequential(node(), grouped, Norm(inner))])
+        self.conv = nn.ModuleList(
+            nn.Sequential(node(), StepConv2d(inner, inner, 3, 1, 1, groups=inner // group_size), Norm(inner))
+            for _ in range(n_convs)
+        )
         self.down = nn.Sequential(node(), StepConv2d(inner, dim, 1), Norm(dim))
 
     def forward(self, u):
@@ -158,6 +163,8 @@ class SpikingResformer(nn.Module):
         'default' (7x7 stride 2, then pooling) or 'conv3x3'.
     spike_mode : str
         'lif' or 'plif'.
+    n_convs : int
+        Group-wise convolutions in a feed-forward; 1 in every official network, 0 to do without.
     """
 
     def __init__(
@@ -174,6 +181,7 @@ class SpikingResformer(nn.Module):
         group_size=64,
         prologue="default",
         spike_mode="lif",
+        n_convs=1,
     ):
         super().__init__()
         node = spiking(spike_mode)
@@ -185,7 +193,9 @@ class SpikingResformer(nn.Module):
             stage = [Downsample(planes[i - 1], dim, node)] if i else []
             length = ((side >> i) // patch) ** 2
             for kind in layers[i]:
-                stage.append(DSSA(dim, heads, patch, length, node) if kind == "DSSA" else GWFFN(dim, group_size, node))
+                stage.append(
+                    DSSA(dim, heads, patch, length, node) if kind == "DSSA" else GWFFN(dim, group_size, node, n_convs)
+                )
             stages.append(nn.Sequential(*stage))
         self.layers = nn.Sequential(*stages)
         self.classifier = nn.Linear(planes[-1], num_classes, bias=False)
