@@ -75,6 +75,7 @@ def complete(args: argparse.Namespace, data: Dataset) -> argparse.Namespace:
         three = args.model == "spikingresformer" and data.mean is None  # two polarities and their sum
         args.in_channels = 3 if three else data.in_channels
     args.num_classes, args.time_step, args.T = data.n_classes, args.time_steps, args.time_steps
-    args.mean, args.std, args.crop_pct = data.mean, data.std, 1.0
+    args.mean, args.std = (values and list(values) for values in (data.mean, data.std))
+    args.crop_pct = 1.0
     args.root, args.output = str(args.root), str(args.output)  # a Path in a checkpoint would need its own unpickler
     return args
