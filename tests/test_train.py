@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tools.train import loop  # noqa: E402
+from tools.train import loop, reference  # noqa: E402
 from tools.train.__main__ import train  # noqa: E402
 from tools.train.ablations import STUDIES, summary  # noqa: E402
 from tools.train.batches import epoch_batches, prepare, shift  # noqa: E402
@@ -248,3 +248,15 @@ def test_summary_names_mean_and_spread():
     cards = [{"parameters": 1, "training_seconds": 1, "pytorch": row} for row in rows]
     assert summary(cards)["mean"] == pytest.approx(0.85)
     assert summary(cards)["sd_over_seeds"] == pytest.approx(0.0707, abs=1e-4)
+
+
+def test_the_reference_file_holds_what_the_network_said(tmp_path, monkeypatch):
+    data = toy(events=True, n=4)
+    card = train(arguments(data, tmp_path, "--network", "spikingresformer", "--epochs", "1"), data)
+    monkeypatch.setattr(reference, "read_dataset", lambda *a: data)
+    reference.main([str(tmp_path / "spikingresformer_nmnist.pth.tar"), "--root", "nowhere", "--n-spikes", "2"])
+    archive = np.load(tmp_path / "spikingresformer_nmnist.reference.npz")
+    assert (archive["logits_f32"].argmax(1) == archive["labels"]).sum() == card["pytorch"]["correct"]
+    shapes = json.loads(str(archive["meta_json"]))["spike_shapes"]
+    assert set(shapes) == set(card["pytorch"]["rates"])
+    assert shapes["layers.0.0.activation_in"] == [2, 2, 16, 32, 32]

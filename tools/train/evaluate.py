@@ -10,7 +10,7 @@ from tools.train.batches import prepare
 from tools.train.datasets import Dataset
 from tools.train.rates import watch_rates
 
-__all__ = ["Score", "evaluate", "wilson"]
+__all__ = ["Score", "evaluate", "mean_logits", "wilson"]
 
 
 def wilson(correct: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -45,6 +45,12 @@ class Score:
         return sum(self.rates.values()) / len(self.rates)
 
 
+def mean_logits(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Logits [B, classes], whether the network averages its steps or not."""
+    y = model(x)
+    return y.mean(0) if y.dim() == 3 else y
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, data: Dataset, args, n: int | None = None) -> Score:
     """The first n test samples (all by default), in evaluation mode."""
@@ -54,9 +60,7 @@ def evaluate(model: nn.Module, data: Dataset, args, n: int | None = None) -> Sco
     with watch_rates(model) as rates:
         for rows in torch.arange(len(labels)).split(50):
             x = prepare(torch.from_numpy(data.x_test[rows.numpy()].astype("float32")), data, args.in_channels)
-            logits = model(x)
-            logits = logits.mean(0) if logits.dim() == 3 else logits
-            correct += int((logits.argmax(1) == labels[rows]).sum())
+            correct += int((mean_logits(model, x).argmax(1) == labels[rows]).sum())
             for name, rate in rates.items():
                 sums[name] = sums.get(name, 0.0) + float(rate) * len(rows)
     return Score(correct, len(labels), {name: total / len(labels) for name, total in sums.items()})
