@@ -83,7 +83,7 @@ class Population:
         """Update every neuron that is awake at `step` and return those that fire."""
         rows = self.current.rows(step)
         constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
-        n_fired, updates, caught_up, biased, loads = _fire(
+        n_fired, updates, caught_up, biased, accumulators = _fire(
             step, rows.value, rows.touched, self.bias, constants, self._sleep_rate, self.sleepless,
             self._v, self._last_step, self._fired,
         )  # fmt: skip
@@ -92,8 +92,8 @@ class Population:
             updates=updates + caught_up,
             bias_adds=biased,
             comparisons=updates,
-            state_reads=2 * loads,
-            state_writes=loads,
+            state_reads=updates + accumulators,
+            state_writes=updates,
         )
         return Spikes(self._fired[:n_fired].copy()), counts
 
@@ -167,7 +167,7 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
     n_updates = 0
     n_caught_up = 0
     n_bias_adds = 0
-    n_loads = 0
+    n_accumulators = 0
     for place in range(n_places):
         if touched[place]:
             n_missed = step - 1 - last_step[place]
@@ -185,7 +185,7 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
                 mask[j] = spike
             n_updates += n_channels
             n_bias_adds += n_biased
-            n_loads += n_channels
+            n_accumulators += n_channels
             n_fired = _list_fired(mask, place * n_channels, fired, n_fired)
         else:
             for i in range(sleepless.size):
@@ -198,5 +198,4 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
                     n_fired += 1
             n_updates += sleepless.size
             n_bias_adds += n_biased_sleepless
-            n_loads += sleepless.size
-    return n_fired, n_updates, n_caught_up, n_bias_adds, n_loads
+    return n_fired, n_updates, n_caught_up, n_bias_adds, n_accumulators
