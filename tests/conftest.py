@@ -1,4 +1,7 @@
-"""Every run of the suite sees the same examples; fewer of them without the compiler."""
+"""Fixtures used by several test files; every run sees the same random examples, fewer without the compiler."""
+
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,5 +15,20 @@ settings.load_profile("evsim")
 
 @pytest.fixture
 def rng():
-    """The same random numbers in every run."""
+    """The same random numbers for every test."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of large reference data, kept outside the repository; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("EVSIM_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip("the shared reference data is not here (set EVSIM_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The small files kept with the tests."""
+    return Path(__file__).parent / "data"
