@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from evsim.current import Current
+from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
@@ -67,6 +68,8 @@ class TokenSum:
     """
 
     def __init__(self, name: str, n_tokens: int, current: Current) -> None:
+        if current.n_places != 1:
+            raise NetworkError(f"{name}: sums tokens into one place, its current has {current.n_places}")
         self.name = name
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
