@@ -78,10 +78,10 @@ class TokenSum:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns."""
         address = inbox["spikes"].address
+        n = address.size
         rows = self.current.rows(step)
         _add_columns(address, self.current.n_channels, rows.value[0])
-        rows.touched[0] = 1
-        n = address.size
+        rows.touched[0] |= n > 0
         return Spikes.none(), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
 
     def reset(self) -> None:
