@@ -9,6 +9,7 @@ port "current" what earlier writers left there, as dense (value, touched). Its t
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def check_handler(make_handler, inboxes, twin=None):
     with interpreted():
         _check_same(first, _play(make_handler(), inboxes), "the kernels without the compiler")
     _check_twin(make_handler(), inboxes, twin or TWINS[type(handler)])
-    _check_silence(make_handler())
+    _check_silence(make_handler(), {port for inbox in inboxes for port in inbox or {}} - {"current"})
     return [given and given[:2] for given in first]
 
 
@@ -80,7 +81,7 @@ def _check_output(handler, given):
     if given is None:
         return
     spikes, counts, written = given
-    check_spikes(spikes, getattr(handler, "n_outputs", None) or np.prod(getattr(handler, "shape", (2**31,))))
+    check_spikes(spikes, math.prod(getattr(handler, "shape", (2**31,))))  # the twin bounds those without a shape
     for name, value in counts.as_dict().items():
         assert isinstance(getattr(counts, name), int | np.integer), f"{name} is no integer"
         assert value >= 0, f"{name} is negative"
@@ -142,9 +143,9 @@ def _difference(found, expected):
     return ", ".join(f"{name} is {getattr(found, name)}, the twin counts {getattr(expected, name)}" for name in names)
 
 
-def _check_silence(handler):
+def _check_silence(handler, ports):
     """A call without an event sends nothing and costs nothing, unless a bias alone acts (populations, readout)."""
-    spikes, counts = handler.handle(0, dict.fromkeys(("spikes", "q", "k", "v", "gate"), Spikes.none()))
+    spikes, counts = handler.handle(0, dict.fromkeys(ports, Spikes.none()))
     if not getattr(handler, "wakes_itself", False):
         assert len(spikes) == 0, "spikes out of nothing"
         if not hasattr(handler, "logits"):

@@ -260,3 +260,20 @@ def _token_mean(handler, step, inbox, currents, memory):
 def _readout(handler, step, inbox, currents, memory):
     memory[step], counts = naive.readout(currents.at(handler.current, step).value[0], handler.bias)
     return None, counts
+
+
+# --- comparing a run with its twin ------------------------------------------------------------------------------------
+
+
+def assert_same_run(network, result, recorder, expected):
+    """The loop called exactly whom it had to, and every spike, count and logit equals the twin's."""
+    rows = {(name, step): counts for name, step, counts in result.ledger.rows()}
+    assert rows.keys() == expected.rows.keys()
+    for (name, step), counts in rows.items():
+        sent, twin = recorder.sent[name, step], expected.sent[name, step]
+        np.testing.assert_array_equal(sent.address, twin.address, err_msg=f"{name} at step {step}")
+        assert counts == expected.rows[name, step], f"{name} at step {step}"
+    for name, step in expected.sent.keys() - rows.keys():
+        assert name == INPUT or len(expected.sent[name, step]) == 0, f"{name} was not called at step {step}"
+    logits = expected.logits_by_step(network, result.n_steps)
+    np.testing.assert_allclose(result.logits_by_step, logits, rtol=1e-5, atol=1e-5)
