@@ -120,8 +120,16 @@ def test_a_bias_at_the_threshold_fires_without_any_event():
 
 @pytest.mark.parametrize(
     ("kind", "bias", "expected"),
-    [("LIF", BELOW_ONE, False), ("LIF", 1.0, True), ("PLIF", 1.0, True), ("PLIF", BELOW_ONE, False)]
-    + [("LIF", -3.0, False), ("IF", 0.0, False), ("IF", 1 / 64, True), ("IF", -1 / 64, False)],
+    [
+        ("LIF", BELOW_ONE, False),
+        ("LIF", 1.0, True),
+        ("LIF", -3.0, False),
+        ("PLIF", BELOW_ONE, False),
+        ("PLIF", 1.0, True),
+        ("IF", -1 / 64, False),
+        ("IF", 0.0, False),
+        ("IF", 1 / 64, True),
+    ],
 )
 def test_only_a_bias_that_reaches_the_threshold_wakes_a_population(kind, bias, expected):
     assert population(kind, [bias]).wakes_itself == expected
