@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from tests.contract import JIT
 
-settings.register_profile("evsim", deadline=None, derandomize=True, database=None, max_examples=40 if JIT else 8)
+settings.register_profile("evsim", deadline=None, derandomize=True, database=None, max_examples=40 if JIT else 15)
 settings.load_profile("evsim")
 
 

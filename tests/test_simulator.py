@@ -18,7 +18,7 @@ from tests.nets import N_IN, SIDE, random_network, random_recording
 
 SEEDS = st.integers(0, 2**20)
 KINDS = st.sampled_from(["binary", "integer", "real"])
-WHOLE_NETWORKS = settings(max_examples=25 if JIT else 2)
+WHOLE_NETWORKS = settings(max_examples=25 if JIT else 8)
 SILENCE = [Spikes.none()] * 4
 
 
