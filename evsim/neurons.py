@@ -149,9 +149,10 @@ def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0, **opt
 def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0, **options) -> Population:
     """H = V + (X - (V - v_reset)) * sigmoid(w): the time constant 1 + exp(-w) was learnt.
 
-    Parameters as in `Population`; `w` is the stored scalar.
+    Parameters as in `Population`; `w` is the stored scalar. The sigmoid is rounded where PyTorch rounds it, after
+    the exponential and after the sum: rounding only the end would miss its rate by one bit for one w in three.
     """
-    rate = 1.0 / (1.0 + math.exp(-float(w)))
+    rate = np.float32(1) / (np.float32(1) + np.float32(math.exp(-np.float32(w))))
     return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate, **options)
 
 

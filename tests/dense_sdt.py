@@ -6,8 +6,6 @@ It shares nothing with evsim's networks, kernels or twins but the operations of 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from tests import naive
@@ -81,7 +79,7 @@ class DenseSdt:
     def _lif(self, name, x, v_threshold=1.0):
         """The membrane is float32, as in the official code; the currents are exact in either."""
         w = self.tensors.get(f"{name}.w")
-        rate = np.float32(0.5 if w is None else 1 / (1 + math.exp(-w)))
+        rate = np.float32(0.5) if w is None else naive.sigmoid(w)
         v = self.v.get(name, np.float32(0))
         h = v + (np.float32(x) - v) * rate
         spikes = h >= v_threshold

@@ -60,6 +60,11 @@ def _projection_counts(x, fan_out, n_accumulators):
 # --- neurons ----------------------------------------------------------------------------------------------------------
 
 
+def sigmoid(w):
+    """1 / (1 + exp(-w)), each result rounded to float32."""
+    return np.float32(1) / (np.float32(1) + np.float32(np.exp(-np.float64(np.float32(w)))))
+
+
 class Neurons:
     """LIF, PLIF and IF: every neuron at every step in float32, asleep or not.
 

@@ -29,7 +29,7 @@ def population(kind, bias, n_places=1, w=0.0, **constants):
 
 
 def twin(kind, bias, n_places=1, w=0.0, **constants):
-    rate = {"LIF": 0.5, "IF": 1.0, "PLIF": 1 / (1 + math.exp(-w))}[kind]
+    rate = {"LIF": 0.5, "IF": 1.0, "PLIF": naive.sigmoid(w)}[kind]
     return naive.Neurons(n_places, bias, rate=rate, leak=int(kind != "IF"), **constants)
 
 
@@ -68,8 +68,16 @@ def test_plif_with_w_zero_is_lif_with_tau_two(rng):
 
 def test_plif_leaks_by_the_sigmoid_of_its_weight():
     w = math.log(3)  # sigmoid = 3 / 4
-    assert population("PLIF", [0.0], w=w).rate == np.float32(0.75)
+    assert population("PLIF", [0.0], w=w).rate == pytest.approx(0.75, rel=1e-6)
     assert [bool(call(population("PLIF", [0.0], w=w), 0, [[x]])[0]) for x in (1.25, 1.5)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("w", "rate_in_torch"),
+    [(-3.488, "0x1.e5e09ep-6"), (-0.474, "0x1.88e0c4p-2"), (-0.198, "0x1.cd7a18p-2"), (1.421, "0x1.9c69dap-1")],
+)
+def test_plif_rounds_its_rate_as_torch_does(w, rate_in_torch):
+    assert float(population("PLIF", [0.0], w=w).rate).hex() == float.fromhex(rate_in_torch).hex()
 
 
 @pytest.mark.parametrize(("kind", "x"), [("LIF", 2.0), ("IF", 1.0)])
