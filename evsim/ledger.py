@@ -33,8 +33,9 @@ class OpCounts:
     bias_adds : int
         Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron.
     residual_adds : int
-        Additions of one stream to another as an operation of their own (SEW sums). A membrane shortcut adds
-        in place while the projection accumulates, and costs none.
+        Additions of one stream to another as an operation of their own: one for each event of the branch that a
+        SEW sum adds to its stream. A membrane shortcut adds in place while the projection accumulates, and costs
+        none.
     updates : int
         Membrane updates (leak and integrate) really performed; a sleeping neuron costs none, the silent
         steps it catches up on when it wakes cost one each.
@@ -47,6 +48,9 @@ class OpCounts:
         once per input step in which it is touched by a projection; a membrane potential once per wake-up.
     queue_ops : int
         Events taken from plus events put on the event queue.
+    acs_kv_first, acs_qk_first : int
+        Not work, but what it was chosen from: the `acs` that Q (K^T V) and (Q K^T) V would each have cost for the
+        spikes at hand. Zero everywhere but in spiking self-attention, where `acs` is the smaller of the two.
     """
 
     events_in: int = 0
@@ -64,6 +68,8 @@ class OpCounts:
     state_reads: int = 0
     state_writes: int = 0
     queue_ops: int = 0
+    acs_kv_first: int = 0
+    acs_qk_first: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts(*(getattr(self, name) + getattr(other, name) for name in COUNTS))
