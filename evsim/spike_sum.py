@@ -59,8 +59,8 @@ class SpikeMean:
     current : Current
         [1, n_channels].
 
-    The sum is of whole numbers, hence exact. Ports "spikes", binary or of whole numbers. Incs `current`, reads
-    nothing but its inbox.
+    The sum is of whole numbers, hence exact; the division is a scaling. Port "spikes", binary or of whole numbers.
+    Incs `current`, reads nothing but its inbox.
     """
 
     def __init__(self, name: str, n_tokens: int, current: Current) -> None:
@@ -79,8 +79,9 @@ class SpikeMean:
         rows.value[0] += (sums / self.n_tokens).astype(np.float32)
         rows.touched[0] = 1
         n = len(spikes)
-        counts = OpCounts(acs=n, unit_acs=units, graded_acs=graded, state_reads=n, state_writes=n)
-        return Spikes.none(), counts
+        return Spikes.none(), OpCounts(
+            acs=n, unit_acs=units, graded_acs=graded, scalings=sums.size, state_reads=n, state_writes=n
+        )
 
     def reset(self) -> None:
         """Forget the current of an unfinished step."""

@@ -52,7 +52,7 @@ class SSA:
 
     A mask is a key event tested for a partner, or a pair of spikes that met (an AND that came out 1). An addition
     (`acs`) is one integer added to an entry of the first product or to an output. `acs_kv_first` and
-    `acs_qk_first` say what each order would have added. The scaling of an output by a power of two is not counted.
+    `acs_qk_first` say what each order would have added. Each output that was added to is scaled once.
     Ports "q", "k" and "v", binary. Incs `current`, reads nothing but its inbox.
     """
 
@@ -66,7 +66,7 @@ class SSA:
         self.current = current
         self.order = order
         self.n_inputs = 3 * current.n_places * current.n_channels
-        current.join_writer(name)
+        current.join_writer(name, whole=True)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply the three operands; nothing is done unless each sent spikes."""
@@ -85,6 +85,7 @@ class SSA:
             masks=tests + pairs,
             acs=pairs + added,
             unit_acs=pairs + added,
+            scalings=written,
             state_reads=pairs + read + written,
             state_writes=pairs + written,
             acs_kv_first=kv_first,

@@ -8,7 +8,7 @@ import numpy as np
 
 from evsim.errors import CheckpointError
 
-__all__ = ["norm_shapes", "select_tensors"]
+__all__ = ["norm_shapes", "select_tensors", "shape_of"]
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -16,6 +16,19 @@ Shapes = dict[str, tuple[int, ...]]
 def norm_shapes(name: str, n_channels: int) -> Shapes:
     """The live tensors of one BatchNorm."""
     return {f"{name}.{part}": (n_channels,) for part in ("weight", "bias", "running_mean", "running_var")}
+
+
+def shape_of(path: str, shapes: Mapping[str, tuple[int, ...]], name: str, n_axes: int, network: str) -> tuple[int, ...]:
+    """The shape of one tensor that tells a hyper-parameter.
+
+    Raises
+    ------
+    CheckpointError
+        It is not there or has another number of axes, so this is no such network.
+    """
+    if len(shapes.get(name, ())) != n_axes:
+        raise CheckpointError(f"{path}: no {n_axes}-D tensor {name}, which a {network} has")
+    return shapes[name]
 
 
 def select_tensors(
