@@ -29,6 +29,8 @@ from evsim.spike_sum import SpikeMean, SpikeSum
 FAMILY = "spikformer"
 TITLE = "Spikformer (official layout)"
 
+_AXES = "row,col,channel"
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -201,14 +203,14 @@ def _patch_embed(layers: Assembly, hp: HyperParameters) -> tuple[str, int, int]:
         if pools and hp.pool == "currents":
             x = _pool_current(layers.network, pool_name, x, pool)
             height, width = pool.out_height, pool.out_width
-        spikes = layers.neurons(name, x, (height, width, n_channels), "row,col,channel")
+        spikes = layers.neurons(name, x, (height, width, n_channels), _AXES)
         if pools and hp.pool == "spikes":
             spikes = layers.network.add(SpikeMaxPool(pool_name, pool, n_channels), spikes)
             height, width = pool.out_height, pool.out_width
     shape = (height, width, hp.n_channels)
     x = Current(height * width, hp.n_channels)
     layers.conv("patch_embed.rpe_conv", "patch_embed.rpe_bn", spikes, Window(height, width, kernel=3, padding=1), x)
-    rpe = layers.neurons("patch_embed.rpe_lif", x, shape, "row,col,channel")
+    rpe = layers.neurons("patch_embed.rpe_lif", x, shape, _AXES)
     return _add(layers.network, "patch_embed.sum", spikes, rpe, shape), height, width
 
 
@@ -218,7 +220,7 @@ def _ssa(layers: Assembly, hp: HyperParameters, name: str, source: str, shape: t
     x = Current(shape[0] * shape[1], hp.n_channels)
     layers.network.add(SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x), q=q, k=k, v=v)  # height x width x D, integers
     axes = _reference_axes(hp)
-    spikes = layers.neurons(f"{name}.attn_lif", x, shape, "row,col,channel", v_threshold=0.5, reference_axes=axes)
+    spikes = layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=0.5, reference_axes=axes)
     return _layer(layers, hp, f"{name}.proj", spikes, shape)
 
 
@@ -234,7 +236,7 @@ def _layer(layers: Assembly, hp: HyperParameters, name: str, source: str, shape:
     x = Current(shape[0] * shape[1], shape[2])
     kind = "linear" if hp.variant == "cifar10" else "conv"
     layers.linear(f"{name}_{kind}", f"{name}_bn", source, x)
-    return layers.neurons(f"{name}_lif", x, shape, "row,col,channel", reference_axes=_reference_axes(hp))
+    return layers.neurons(f"{name}_lif", x, shape, _AXES, reference_axes=_reference_axes(hp))
 
 
 def _add(net: Network, name: str, stream: str, branch: str, shape: tuple[int, int, int]) -> str:

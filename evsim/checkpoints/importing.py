@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import ModuleType
 
 from evsim import networks
 from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
@@ -24,8 +25,8 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     path : str
         A PyTorch checkpoint (zip or legacy) or a safetensors file.
     options : mapping of str to str
-        Hyper-parameters by name (see the family's `HyperParameters`), and ``split_by`` and ``fit``, the way its
-        recordings were prepared, for the weights file to remember.
+        Hyper-parameters by name (see the family's `HyperParameters`); ``split_by`` and ``fit``, the way its
+        recordings were prepared, for the weights file to remember; ``family``, where the tensors' names do not tell.
     ema : bool
         Take the moving-average weights.
 
@@ -36,8 +37,8 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     """
     checkpoint = read_checkpoint(path, ema=ema)
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
-    module = networks.recognise(checkpoint.path, shapes)
     choices = Choices(checkpoint.path, checkpoint.args, options)
+    module = _family(choices, shapes)
     hp = module.read_hyper_parameters(shapes, choices)
     preparation = {
         "split_by": choices.take("split_by", _split_by, "how events are cut into steps", default=None),
@@ -76,6 +77,12 @@ def load_network(path: str) -> tuple[Network, Weights]:
     """Read a weights file and build its network."""
     weights = read_weights(path)
     return build_network(weights), weights
+
+
+def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
+    """The family that the user names, else the one that recognises the tensors."""
+    named = choices.take("family", str, "the network family") if "family" in choices.options else None
+    return networks.recognise(choices.path, shapes, named)
 
 
 def _normalisation(checkpoint: Checkpoint) -> dict | None:
