@@ -10,7 +10,7 @@ from evsim.errors import CheckpointError
 __all__ = ["DEFAULT_RECORDING", "DEFAULT_WEIGHTS", "bundled", "find_weights", "zoo_folder"]
 
 DEFAULT_WEIGHTS = "sdt-nmnist"
-DEFAULT_RECORDING = "nmnist_digit_3.h5"
+DEFAULT_RECORDING = "nmnist_digit_7.h5"
 
 
 def zoo_folder() -> Path:

@@ -296,3 +296,5 @@ def _check_sizes(hp: HyperParameters) -> None:
         )
     if hp.n_channels % 8 or hp.n_channels % hp.n_heads:
         raise CheckpointError(f"{FAMILY}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")
+    if hp.pool not in ("spikes", "currents"):
+        raise CheckpointError(f"{FAMILY}: pool {hp.pool!r}, expected spikes or currents")

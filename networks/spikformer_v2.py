@@ -19,7 +19,7 @@ from evsim.assembly import Assembly
 from evsim.attention.ssa import SSA
 from evsim.checkpoints.choices import Choices, image_size, positive, power_of_two
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
-from evsim.checkpoints.key_map import key_map, their_name
+from evsim.checkpoints.key_map import read_key_map, their_name
 from evsim.current import Current
 from evsim.errors import CheckpointError
 from evsim.network import INPUT, Network
@@ -61,8 +61,8 @@ class HyperParameters:
     down_stride, down_padding : int
     attn_scale : float
         Of the attention.
-    key_map : dict of str to str
-        The names of the checkpoint where they are not those assumed here; see `evsim.checkpoints.key_map`.
+    key_map : str
+        ``OURS=THEIRS,...``: the names of the checkpoint where they are not those assumed here.
     """
 
     depth: int
@@ -81,7 +81,7 @@ class HyperParameters:
     down_stride: int
     down_padding: int
     attn_scale: float
-    key_map: dict[str, str]
+    key_map: str
 
 
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -91,7 +91,8 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments, the reconstruction or the user."""
-    table = choices.take("key_map", key_map, "names of the checkpoint: OURS=THEIRS,...", default={})
+    names = choices.take("key_map", _key_map, "names of the checkpoint: OURS=THEIRS,...", default="")
+    table = read_key_map(names)
 
     def shape(name: str, n_axes: int) -> tuple[int, ...]:
         return shape_of(choices.path, shapes, their_name(name, table), n_axes, _NETWORK)
@@ -117,13 +118,14 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         down_stride=choices.take("down_stride", positive, "of the stem's down-sampling", default=2),
         down_padding=choices.take("down_padding", _padding, "of the stem's down-sampling", default=(down[2] - 1) // 2),
         attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", default=1 / 8),
-        key_map=table,
+        key_map=names,
     )
 
 
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with."""
-    live = {their_name(name, hp.key_map): shape for name, shape in _live_shapes(hp).items()}
+    table = read_key_map(hp.key_map)
+    live = {their_name(name, table): shape for name, shape in _live_shapes(hp).items()}
     return live, {f"{prefix}*": () for prefix in _PRE_TRAINING}
 
 
@@ -132,9 +134,10 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     if hp.n_channels % 8 or hp.n_channels % hp.n_heads:
         raise CheckpointError(f"{FAMILY}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
-    layers = Assembly(net, {name: tensors[their_name(name, hp.key_map)] for name in _live_shapes(hp)})
+    table = read_key_map(hp.key_map)
+    layers = Assembly(net, {name: tensors[their_name(name, table)] for name in _live_shapes(hp)})
     mean = Current(1, hp.n_channels)
-    (_build_sew if hp.shortcut == "sew" else _build_membrane)(layers, hp, mean)
+    {"sew": _build_sew, "ms": _build_membrane}[hp.shortcut](layers, hp, mean)
     logits = Current(1, hp.n_classes)
     if hp.n_classes:
         net.add(RealLinear("head", layers.tensors["head.weight"], layers.tensors["head.bias"], mean, logits))
@@ -297,6 +300,11 @@ def _take_heads(choices: Choices, n_channels: int) -> int:
 def _shortcut(value: object) -> str:
     if value not in ("sew", "ms"):
         raise ValueError("expected sew or ms")
+    return str(value)
+
+
+def _key_map(value: object) -> str:
+    read_key_map(str(value))
     return str(value)
 
 

@@ -13,3 +13,9 @@ def shared():
     if not folder.is_dir():
         pytest.skip("the shared reference data is not here (set EVSIM_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The small files kept with the tests."""
+    return Path(__file__).parent / "data"

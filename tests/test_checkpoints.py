@@ -3,6 +3,8 @@
 import argparse
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
@@ -71,6 +73,12 @@ def test_zip_and_old_format_hold_the_same_network():
         np.testing.assert_array_equal(value, new.tensors[name])
     assert old.tensors["patch_embed.proj_conv.weight"].shape == (6, 3, 3, 3)
     assert old.tensors["patch_embed.proj_bn.num_batches_tracked"].dtype == np.int64
+
+
+def test_torch_is_never_imported():
+    code = f"from evsim.checkpoints import read_checkpoint; read_checkpoint({str(LEGACY)!r})"
+    code += "; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_checksum_is_that_of_the_file():

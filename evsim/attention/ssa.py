@@ -9,6 +9,7 @@ below 2^24 and the scale is a power of two, so float32 holds the current exactly
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -48,7 +49,7 @@ class SSA:
     Raises
     ------
     NetworkError
-        The channels do not divide by the heads.
+        The channels do not divide by the heads, or the scale is no power of two.
 
     A mask is a key event tested for a partner, or a pair of spikes that met (an AND that came out 1). An addition
     (`acs`) is one integer added to an entry of the first product or to an output. `acs_kv_first` and
@@ -59,6 +60,8 @@ class SSA:
     def __init__(self, name: str, n_heads: int, scale: float, current: Current, order: str | None = None) -> None:
         if current.n_channels % n_heads:
             raise NetworkError(f"{name}: {current.n_channels} channels do not divide by {n_heads} heads")
+        if math.frexp(scale)[0] != 0.5:
+            raise NetworkError(f"{name}: scale {scale} is no power of two, so its products would be rounded")
         self.name = name
         self.n_heads = n_heads
         self.head_channels = current.n_channels // n_heads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["key_map", "their_name"]
+__all__ = ["read_key_map", "their_name"]
 
 
 def their_name(name: str, table: Mapping[str, str]) -> str:
@@ -23,10 +23,10 @@ def their_name(name: str, table: Mapping[str, str]) -> str:
     return dotted[1:-1]
 
 
-def key_map(value: object) -> dict[str, str]:
-    """A table as a person writes it: ``OURS=THEIRS`` entries, comma separated."""
+def read_key_map(text: str) -> dict[str, str]:
+    """A table as a person writes it: ``OURS=THEIRS`` entries, comma separated; ValueError on nonsense."""
     table = {}
-    for entry in filter(None, str(value).split(",")):
+    for entry in filter(None, text.split(",")):
         ours, equals, theirs = (part.strip() for part in entry.partition("="))
         if not (ours and equals and theirs):
             raise ValueError(f"expected OURS=THEIRS entries, comma separated, found {entry!r}")

@@ -18,7 +18,7 @@ _WRAPPERS = (
     ("state_dict", "state_dict_ema", "timm wrapper"),
     ("model", "model_ema", "training script's wrapper"),
 )
-_MOST_NAMED = 5
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)

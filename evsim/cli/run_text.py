@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import typer
 from rich.console import Console
@@ -12,8 +13,6 @@ from evsim.report import LayerRow, RunReport
 
 __all__ = ["print_json", "print_report"]
 
-_COLUMNS = ("ACs", "MACs", "masks", "updates")
-
 
 def print_json(report: RunReport) -> None:
     """One JSON object on standard output."""
@@ -22,24 +21,34 @@ def print_json(report: RunReport) -> None:
 
 def print_report(report: RunReport, trace_path: str | None) -> None:
     """What was loaded, the prediction, the layers, the totals."""
-    console = Console(soft_wrap=False, highlight=False)
-    console.print(f"network   {report.title} from {report.weights['file']}", markup=False)
-    console.print(f"input     {report.input['file']}: {report.input['layout']}", markup=False)
-    for note in report.notes:
-        console.print(f"note      {note}", markup=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width to respect
+        console.width = _FULL_WIDTH
+    for line in _loaded(report):
+        console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_table(report))
-    _print_totals(console, report)
-    console.print(f"prediction  {_prediction(report)}", style="bold", markup=False)
-    console.print("logits      " + "  ".join(f"{value:.4f}" for value in report.logits), markup=False)
+    console.print(_table(report, is_narrow=console.width < _FULL_WIDTH))
+    for line in _outcome(report, trace_path):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _loaded(report: RunReport) -> Iterator[str]:
+    yield f"network     {report.title} from {report.weights['file']}"
+    yield f"input       {report.input['file']}: {report.input['layout']}"
+    yield from (f"note        {note}" for note in report.notes)
+
+
+def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
+    totals = report.totals.as_dict()
+    counted = ", ".join(f"{totals[name]:,} {word}" for name, word in _ALSO_COUNTED.items())
+    yield f"\nalso counted: {counted}\n"
+    yield f"prediction  {_prediction(report)}"
+    yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
-    console.print(
-        f"time        {report.wall_seconds:.3f} s for {report.n_steps} steps, "
-        f"and {report.compile_seconds:.2f} s to prepare kernels{memory}",
-        markup=False,
-    )
+    prepared = f"and {report.compile_seconds:.2f} s to prepare kernels"
+    yield f"time        {report.wall_seconds:.3f} s for {report.n_steps} steps, {prepared}{memory}"
     if trace_path:
-        console.print(f"trace       {trace_path}", markup=False)
+        yield f"trace       {trace_path}"
 
 
 def _prediction(report: RunReport) -> str:
@@ -52,50 +61,50 @@ def _prediction(report: RunReport) -> str:
     return text
 
 
-def _table(report: RunReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", min_width=24)
-    for name in ("neurons", "events in", "events out", "rate %", "density %", *_COLUMNS):
+def _table(report: RunReport, is_narrow: bool) -> Table:
+    """One line a handler; a narrow terminal sees the columns that matter most."""
+    columns = [name for name in _COLUMNS if not (is_narrow and name in _WIDE_ONLY)]
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("layer", no_wrap=True, overflow="ellipsis")
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.layers:
-        table.add_row(*_cells(row), style="" if row.neurons else "dim")
-    totals = report.totals
+        table.add_row(row.name, *(_COLUMNS[name](row) for name in columns), style="" if row.neurons else "dim")
     neurons = sum(row.neurons or 0 for row in report.layers)
-    cells = [neurons, totals.events_in, totals.events_out, None, None]
-    cells += [totals.acs, totals.macs, totals.masks, totals.updates]
+    total = LayerRow("total", "", neurons, None, None, report.totals)
     table.add_section()
-    table.add_row("total", *(_count(cell) if cell is not None else "" for cell in cells), style="bold")
+    table.add_row(total.name, *(_COLUMNS[name](total) for name in columns), style="bold")
     return table
 
 
-def _cells(row: LayerRow) -> list[str]:
-    counts = row.counts
-    return [
-        row.name,
-        _count(row.neurons) if row.neurons else "",
-        _count(counts.events_in),
-        _count(counts.events_out),
-        "" if row.firing_rate is None else f"{100 * row.firing_rate:.2f}",
-        "" if row.operand_density is None else f"{100 * row.operand_density:.2f}",
-        *(_count(value) if value else "" for value in (counts.acs, counts.macs, counts.masks, counts.updates)),
-    ]
+def _count(value: int | None) -> str:
+    return f"{value:,}" if value else ""
 
 
-def _print_totals(console: Console, report: RunReport) -> None:
-    totals = report.totals.as_dict()
-    words = {
-        "unit_acs": "unit ACs",
-        "bias_adds": "bias additions",
-        "residual_adds": "residual additions",
-        "comparisons": "comparisons",
-        "weight_reads": "weight reads",
-        "state_reads": "state reads",
-        "state_writes": "state writes",
-        "queue_ops": "queue operations",
-    }
-    shown = ", ".join(f"{_count(totals[name])} {word}" for name, word in words.items())
-    console.print(f"\nalso counted: {shown}\n", markup=False)
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
 
 
-def _count(value: int) -> str:
-    return f"{value:,}"
+_FULL_WIDTH = 132
+_WIDE_ONLY = ("neurons", "MACs", "masks", "updates")
+_COLUMNS = {
+    "neurons": lambda row: _count(row.neurons),
+    "events in": lambda row: f"{row.counts.events_in:,}",
+    "events out": lambda row: f"{row.counts.events_out:,}",
+    "rate %": lambda row: _percent(row.firing_rate),
+    "density %": lambda row: _percent(row.operand_density),
+    "ACs": lambda row: _count(row.counts.acs),
+    "MACs": lambda row: _count(row.counts.macs),
+    "masks": lambda row: _count(row.counts.masks),
+    "updates": lambda row: _count(row.counts.updates),
+}
+_ALSO_COUNTED = {
+    "unit_acs": "unit ACs",
+    "bias_adds": "bias additions",
+    "residual_adds": "residual additions",
+    "comparisons": "comparisons",
+    "weight_reads": "weight reads",
+    "state_reads": "state reads",
+    "state_writes": "state writes",
+    "queue_ops": "queue operations",
+}
