@@ -73,6 +73,8 @@ class SpikeMean:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns, then divide."""
         spikes = inbox["spikes"]
+        if not len(spikes):
+            return Spikes.none(), OpCounts()
         sums = np.zeros(self.current.n_channels, np.int64)
         units, graded = _add_columns(spikes.address, _whole(spikes), sums)
         rows = self.current.rows(step)

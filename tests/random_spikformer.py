@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-
 from evsim.networks import spikformer, spikformer_v2
+
 from evsim.simulator import simulate
 
 
@@ -47,13 +47,13 @@ def tune(module, hp, tensors, steps):
     """Give every BatchNorm the statistics its layer really has on `steps`, from input to output in one run.
 
     In the order of stages a population is first called when its current is complete at every step. Only for
-    networks whose populations each have a current of their own.
+    networks whose populations each have a current of their own. Returns the run's result.
     """
     net = module.build(tensors, hp)
     for stage, handler in enumerate(net.handlers):
         if handler in net.populations() and len(handler.wakers) == 1:
             net.handlers[stage] = _Tuned(handler, tensors, len(steps))
-    simulate(net, steps, order="stage")
+    return simulate(net, steps, order="stage")
 
 
 class _Tuned:

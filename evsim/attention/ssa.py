@@ -73,7 +73,7 @@ class SSA:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply the three operands; nothing is done unless each sent spikes."""
-        if len(inbox) < 3:
+        if len(inbox) < 3 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
         query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
         key, kv_first, qk_first = self._plan(query, key, value)
