@@ -131,6 +131,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     stem = shape_of(choices.path, shapes, "patch_embed.proj_conv.weight", 4, "Spikformer")
     fc1 = f"block.0.mlp.fc1_{variant.layer}.weight"
     height, width = _take(choices, "img_size", image_size, "rows and columns of the input, H or HxW", variant.img_size)
+    # The official ImageNet file ignores its arguments here; tools/train, which stores `variant`, does not.
+    n_steps_arg = "time_step" if "variant" in choices.args else variant.n_steps_arg
     return HyperParameters(
         variant=name,
         depth=len({name.split(".")[1] for name in shapes if name.startswith("block.")}),
@@ -139,7 +141,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         mlp_ratio=shape_of(choices.path, shapes, fc1, variant.mlp_axes, "Spikformer")[0] // max(n_channels, 1),
         in_channels=stem[1],
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Spikformer")[0],
-        n_steps=_take(choices, "n_steps", positive, "steps of the network, T", variant.n_steps, variant.n_steps_arg),
+        n_steps=_take(choices, "n_steps", positive, "steps of the network, T", variant.n_steps, n_steps_arg),
         height=height,
         width=width,
         attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", default=variant.attn_scale),
@@ -282,10 +284,8 @@ def _block_shapes(name: str, hp: HyperParameters) -> Shapes:
 
 
 def _take(choices: Choices, name: str, kind, meaning: str, constant: object, arg: str | None = None):
-    """A constant of the model file (that only the user can overrule) or a training argument."""
-    if constant is None:
-        return choices.take(name, kind, meaning, arg)
-    return choices.take(name, kind, meaning, default=constant)
+    """A training argument, else a constant of the model file where it has one."""
+    return choices.take(name, kind, meaning, arg, **({} if constant is None else {"default": constant}))
 
 
 def _check_sizes(hp: HyperParameters) -> None:

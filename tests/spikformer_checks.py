@@ -58,3 +58,19 @@ def _check_refused(folder, tensors, options, words):
     assert words in str(refusal.value)
     assert "checkpoint.safetensors" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def train_statistics(model, inputs):
+    """Give a PyTorch model BatchNorms that know their input, and biases that matter."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:  # attention multiplies three rates: it needs some drive to fire at all
+                parameter.add_(torch.randn_like(parameter) * 0.2 + 0.5 * name.endswith("bias"))
+        for module in model.modules():
+            if hasattr(module, "momentum"):
+                module.momentum = 1.0
+        model.train()
+        model(inputs)
+    return model.eval()

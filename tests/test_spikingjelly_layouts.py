@@ -9,7 +9,7 @@ from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from evsim.trace import Probe
 from tests.random_spikformer import random_tensors
-from tests.spikformer_checks import check_damage, needs_jit, write_checkpoint
+from tests.spikformer_checks import check_damage, needs_jit, train_statistics, write_checkpoint
 
 N_STEPS = 4
 SPIKFORMER_LIFS = {
@@ -49,23 +49,6 @@ def sdt_model(pooling_stat):
     return model.SpikeDrivenTransformer(T=N_STEPS, pooling_stat=pooling_stat, **sizes)
 
 
-def train_statistics(model, images):
-    """BatchNorms that know their input, and biases that matter."""
-    torch = pytest.importorskip("torch")
-    functional = pytest.importorskip("spikingjelly.activation_based.functional")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        for module in model.modules():
-            if hasattr(module, "momentum"):
-                module.momentum = 1.0
-        model.train()
-        model(images)
-        functional.reset_net(model)
-    return model.eval()
-
-
 def run_model(model, images, lifs):
     """Spikes [n_steps, n_samples, ...] of the neurons, by evsim's names, and logits."""
     torch = pytest.importorskip("torch")
@@ -81,6 +64,7 @@ def run_model(model, images, lifs):
 def check_model(model, images, lifs, options, folder):
     """Every spike at every step, and the logits."""
     train_statistics(model, images)
+    pytest.importorskip("spikingjelly.activation_based.functional").reset_net(model)
     expected, logits = run_model(model, images, lifs)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items() if tensor.ndim}
     weights, _ = import_checkpoint(write_checkpoint(folder, state), options)
