@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from evsim.current import Current
+from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
@@ -59,11 +60,18 @@ class SpikeMean:
     current : Current
         [1, n_channels].
 
+    Raises
+    ------
+    NetworkError
+        `current` has more than one place.
+
     The sum is of whole numbers, hence exact; the division is a scaling. Port "spikes", binary or of whole numbers.
     Incs `current`, reads nothing but its inbox.
     """
 
     def __init__(self, name: str, n_tokens: int, current: Current) -> None:
+        if current.n_places != 1:
+            raise NetworkError(f"{name}: sums tokens into one place, its current has {current.n_places}")
         self.name = name
         self.n_tokens = n_tokens
         self.current = current

@@ -10,7 +10,10 @@ from evsim.networks.spikformer import VARIANTS, HyperParameters, build, read_hyp
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.importing import import_checkpoint
 from evsim.errors import CheckpointError
+from evsim.simulator import simulate
 from evsim.spikes import Spikes
+from tests import twins
+from tests.contract import random_spikes
 from tests.random_spikformer import n_parameters, random_tensors, spikformer_8_512, tune
 from tests.spikformer_checks import check_damage, check_fixture, needs_jit, write_checkpoint
 
@@ -115,6 +118,20 @@ def test_sizes_that_do_not_divide_are_refused():
         build(tensors, replace(hp, height=24))
     with pytest.raises(CheckpointError, match="16 channels do not divide by 8 and by 3 heads"):
         build(tensors, replace(hp, n_heads=3))
+
+
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_every_operation_of_a_whole_network_is_counted_again(rng, density):
+    hp = hyper_parameters("cifar10")
+    tensors = random_tensors(tensor_shapes(hp)[0], rng)
+    for name in tensors:
+        if "_bn" in name and name.endswith("bias"):
+            tensors[name] = rng.normal(1, 0.8, tensors[name].shape)  # so that sparse streams still fire
+    network, recorder = build(tensors, hp), twins.Recorder()
+    recording = [random_spikes(rng, 16 * 16 * 3, density, "integer") for _ in range(3)]
+    result = simulate(network, recording, [recorder])
+    assert result.ledger.total("block.0.attn.qkv").acs > 0
+    twins.assert_same_run(network, result, recorder, twins.recount(network, recorder.sent, 3))
 
 
 @needs_jit

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evsim.attention.ssa import SSA
@@ -11,12 +11,8 @@ from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.neurons import LIF
 from evsim.spikes import Spikes
-from tests import naive_ssa
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20)
+from tests import naive
+from tests.contract import check_handler, needs_jit, random_spikes
 
 
 def attend(q, k, v, n_heads=1, scale=0.125, order=None):
@@ -30,7 +26,6 @@ def attend(q, k, v, n_heads=1, scale=0.125, order=None):
     return rows.value, rows.touched != 0, counts
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     n_tokens=st.integers(1, 9),
     n_heads=st.integers(1, 3),
@@ -43,12 +38,19 @@ def test_value_places_and_counts_equal_the_slow_twin(n_tokens, n_heads, head_cha
     rng = np.random.default_rng(seed)
     q, k, v = (rng.random((n_tokens, n_heads * head_channels)) < d for d in density)
     value, touched, counts = attend(q, k, v, n_heads, 0.25, order)
-    expected, reached, expected_counts = naive_ssa.ssa(q, k, v, n_heads, 0.25, order)
+    expected, reached, expected_counts = naive.ssa(q, k, v, n_heads, 0.25, order)
     np.testing.assert_array_equal(value, expected)
     np.testing.assert_array_equal(touched, reached)
     assert counts == expected_counts
 
 
+@pytest.mark.parametrize("order", ["kv", "qk", None])
+def test_attention_obeys_the_contract(rng, order):
+    inboxes = [{port: random_spikes(rng, 6 * 8, density) for port in "qkv"} for density in (0.1, 0.5, 0.9)]
+    check_handler(lambda: SSA("attn", 2, 0.25, Current(6, 8), order), [*inboxes, None, {"q": inboxes[0]["q"]}])
+
+
+@needs_jit
 @pytest.mark.parametrize(("density", "cheaper"), [(0.01, "acs_qk_first"), (0.2, "acs_kv_first")])
 def test_the_cheaper_order_runs_and_the_other_is_on_record(rng, density, cheaper):
     q, k, v = (rng.random((196, 512)) < density for _ in range(3))
