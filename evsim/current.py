@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from evsim.lanes import aligned_zeros
+
 __all__ = ["Current", "CurrentRows"]
 
 
@@ -94,7 +96,7 @@ class Current:
         self._free.append(rows)
 
     def _new_rows(self) -> CurrentRows:
-        value = np.zeros((self.n_places, self.n_channels), np.float32)
+        value = aligned_zeros((self.n_places, self.n_channels))
         return CurrentRows(value, np.zeros(self.n_places, np.uint8))
 
 
