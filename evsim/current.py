@@ -80,10 +80,20 @@ class Current:
             rows = self._live[step] = self._free.pop() if self._free else self._new_rows()
         return rows
 
-    def release(self, step: int, reader: str) -> None:
-        """Give the rows of `step` back once the last declared reader is done with them."""
-        if reader == self.readers[-1] and step in self._live:
-            self._recycle(step)
+    def is_last_reader(self, reader: str) -> bool:
+        """Whether nobody reads a step's rows after `reader`."""
+        return reader == self.readers[-1]
+
+    def release(self, step: int, reader: str, is_clear: bool = False) -> None:
+        """Give the rows of `step` back once the last declared reader is done with them.
+
+        `is_clear` promises that it has set them to zero and untouched again.
+        """
+        if self.is_last_reader(reader) and step in self._live:
+            if is_clear:
+                self._free.append(self._live.pop(step))
+            else:
+                self._recycle(step)
 
     def reset(self) -> None:
         """Forget every step."""

@@ -13,6 +13,8 @@ Numba's cache does not see a change in this file: after one, delete the ``__pyca
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
@@ -74,49 +76,8 @@ def _row_adder(is_scaled: bool) -> Callable:
         _, first, _, _, begin, end, origin, _, at, width = arguments
         weights, address, payload, target = (_data(context, builder, signature, arguments, i) for i in (0, 2, 3, 7))
         weights = builder.gep(weights, [builder.sub(first, builder.mul(origin, width))])
-        target = builder.gep(target, [at])
-
-        def each_event(width, add):
-            with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
-                event = builder.add(begin, loop.index)
-                channel = builder.sext(builder.load(builder.gep(address, [event])), _INT)
-                row = builder.gep(weights, [builder.mul(channel, width)])
-                add(row, builder.load(builder.gep(payload, [event])) if is_scaled else None)
-
-        def with_vectors(n_vectors):
-            places = [builder.gep(target, [_INT(LANES * i)]) for i in range(n_vectors)]
-            sums = [cgutils.alloca_once_value(builder, _load(builder, place)) for place in places]  # become registers
-
-            def add(row, amount):
-                for i, total in enumerate(sums):
-                    value = _load(builder, builder.gep(row, [_INT(LANES * i)]))
-                    value = builder.fmul(_spread(builder, amount), value) if is_scaled else value
-                    builder.store(builder.fadd(builder.load(total), value), total)
-
-            each_event(_INT(LANES * n_vectors), add)
-            for place, total in zip(places, sums, strict=True):
-                builder.store(builder.load(total), builder.bitcast(place, _VECTOR.as_pointer()), align=4)
-
-        def without_vectors():
-            def add(row, amount):
-                with cgutils.for_range(builder, width) as loop:
-                    place = builder.gep(target, [loop.index])
-                    value = builder.load(builder.gep(row, [loop.index]))
-                    value = builder.fmul(amount, value) if is_scaled else value
-                    builder.store(builder.fadd(builder.load(place), value), place)
-
-            each_event(width, add)
-
-        def choose(vectors):
-            if not vectors:
-                return without_vectors()
-            with builder.if_else(builder.icmp_signed("==", width, _INT(LANES * vectors[0]))) as (fits, otherwise):
-                with fits:
-                    with_vectors(vectors[0])
-                with otherwise:
-                    choose(vectors[1:])
-
-        choose((4, 2, 1))
+        events = _Events(builder, begin, end, address, payload if is_scaled else None, weights)
+        _add_in_panels(events, builder.gep(target, [at]), width, (4, 2, 1))
         return context.get_dummy_value()
 
     @intrinsic
@@ -127,6 +88,61 @@ def _row_adder(is_scaled: bool) -> Callable:
 
     add_rows_typed.py_func = add_rows  # as every compiled kernel has it
     return add_rows_typed
+
+
+class _Events(NamedTuple):
+    """The events of a call of `add_rows`, as the compiler sees them."""
+
+    builder: ir.IRBuilder
+    begin: ir.Value
+    end: ir.Value
+    address: ir.Value
+    payload: ir.Value | None
+    weights: ir.Value
+
+    @contextmanager
+    def each(self, width):
+        """The loop over events: (its weight row, its payload)."""
+        builder = self.builder
+        with cgutils.for_range(builder, builder.sub(self.end, self.begin)) as loop:
+            event = builder.add(self.begin, loop.index)
+            channel = builder.sext(builder.load(builder.gep(self.address, [event])), _INT)
+            amount = None if self.payload is None else builder.load(builder.gep(self.payload, [event]))
+            yield builder.gep(self.weights, [builder.mul(channel, width)]), amount
+
+
+def _add_in_panels(events, target, width, choices):
+    """A branch for each width the vectors can do, and one for the rest."""
+    if not choices:
+        return _add_narrow(events, target, width)
+    builder = events.builder
+    with builder.if_else(builder.icmp_signed("==", width, _INT(LANES * choices[0]))) as (fits, otherwise):
+        with fits:
+            _add_vectors(events, target, choices[0])
+        with otherwise:
+            _add_in_panels(events, target, width, choices[1:])
+
+
+def _add_vectors(events, target, n_vectors):
+    builder = events.builder
+    places = [builder.gep(target, [_INT(LANES * i)]) for i in range(n_vectors)]
+    sums = [cgutils.alloca_once_value(builder, _load(builder, place)) for place in places]  # become registers
+    with events.each(_INT(LANES * n_vectors)) as (row, amount):
+        for i, total in enumerate(sums):
+            value = _load(builder, builder.gep(row, [_INT(LANES * i)]))
+            value = value if amount is None else builder.fmul(_spread(builder, amount), value)
+            builder.store(builder.fadd(builder.load(total), value), total)
+    for place, total in zip(places, sums, strict=True):
+        builder.store(builder.load(total), builder.bitcast(place, _VECTOR.as_pointer()), align=4)
+
+
+def _add_narrow(events, target, width):
+    builder = events.builder
+    with events.each(width) as (row, amount), cgutils.for_range(builder, width) as loop:
+        place = builder.gep(target, [loop.index])
+        value = builder.load(builder.gep(row, [loop.index]))
+        value = value if amount is None else builder.fmul(amount, value)
+        builder.store(builder.fadd(builder.load(place), value), place)
 
 
 def _spread(builder, value):
