@@ -159,12 +159,12 @@ add_rows, add_scaled_rows = _row_adder(False), _row_adder(True)
 def _list_by_byte(mask, size, first, positions, n):
     """Append first + i for each i < size with mask[i] = 1; returns the new length. No branch on a byte.
 
-    Writes one position too many: `positions` has room for it. `mask` holds whole words.
+    `mask` holds whole words, `positions` at least `size` more places than n.
     """
     words = mask.view(np.uint64)
     for word in range((size + 7) // 8):
         if words[word]:
-            for i in range(8 * word, 8 * word + 8):
+            for i in range(8 * word, min(size, 8 * word + 8)):
                 positions[n] = first + i
                 n += mask[i]
     return n

@@ -78,7 +78,7 @@ class Population:
         self._v = lanes.aligned_zeros((current.n_places, self.bias.size))
         self._v.fill(self.v_reset)
         self._last_step = np.full(current.n_places, -1, np.int64)
-        self._fired = np.empty(self._v.size + 1, np.int32)  # listing writes one too many
+        self._fired = np.empty(self._v.size, np.int32)
 
     @property
     def n_neurons(self) -> int:
