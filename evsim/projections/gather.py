@@ -157,7 +157,7 @@ def count_tiles(out_height: int, out_width: int) -> int:
     return -(-out_height // max(1, _TILE_PIXELS // out_width)) * -(-out_width // _TILE_PIXELS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _tile(number, out_height, out_width):
     """First and last + 1 row and column of one tile: some whole rows, or a part of a long one."""
     n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), (out_width + _TILE_PIXELS - 1) // _TILE_PIXELS
@@ -165,7 +165,7 @@ def _tile(number, out_height, out_width):
     return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _touch(start, payload, layout, window, group, y_out, x_out):
     """Events of one receptive field and group, the sum of their sizes, and those of a payload other than 1."""
     height, width, _, _, kernel, stride, padding = window
@@ -191,7 +191,7 @@ def _touch(start, payload, layout, window, group, y_out, x_out):
     return n_events, n_units, n_graded
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _pass_block(start, address, payload, weights, first, layout, window, tile, place, value):
     """Let the pixels of a tile pass over one block."""
     height, width, _, out_width, _, stride, padding = window
