@@ -82,6 +82,9 @@ class Conv2d:
     Sets nothing of its own, incs `current`, reads its weights.
     """
 
+    constants = ("rows",)
+    """Arrays that no run writes: twins of the network share them."""
+
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
     ) -> None:
