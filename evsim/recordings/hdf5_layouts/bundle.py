@@ -26,24 +26,23 @@ def recognises(file) -> bool:
     return first is not None and kind_of(file, f"{ROOT}/{first}/events") == "group"
 
 
-def keys(file) -> list[str]:
-    """The ids of the recordings, in the file's order."""
-    return list(file[ROOT])
-
-
-def label(file, key: str) -> int | None:
-    """The class of one recording, where the file tells."""
-    return single_label(attribute(file, ("label",), (f"{ROOT}/{key}",)))
+def labels(file) -> dict[str, int | None]:
+    """The class of each recording by its id, in the file's order; None where the file does not tell."""
+    return {key: _label(file, key) for key in file[ROOT]}
 
 
 def read(path, file, options: ReadOptions) -> RawEvents:
     """One recording of the bundle."""
-    key, notes = choose(path, keys(file), options.index)
+    key, notes = choose(path, list(file[ROOT]), options.index)
     place = f"{ROOT}/{key}/events"
     x, y, p = (read_array(file, f"{place}/{name}") for name in "xyp")
     sensor = sensor_of(file, f"{ROOT}/{key}") or sensor_of(file)
     layout = f"evsim bundle, recording {key!r}"
-    return RawEvents(_times(file, place), x, y, p, layout, sensor, label(file, key), "us", notes)
+    return RawEvents(_times(file, place), x, y, p, layout, sensor, _label(file, key), "us", notes)
+
+
+def _label(file, key: str) -> int | None:
+    return single_label(attribute(file, ("label",), (f"{ROOT}/{key}",)))
 
 
 def _times(file, place: str) -> np.ndarray:
