@@ -54,7 +54,7 @@ class Cluster:
         loaded = client.submit(_load, _portable(examiner.plan), examiner.sha256, __version__)
         pending = [client.submit(_examine, loaded, chunk, pure=False) for chunk in chunks]
         try:
-            for _, outcomes in as_completed(pending, with_results=True):
+            for _, outcomes in as_completed(pending, loop=client.loop, with_results=True):
                 yield from outcomes
         finally:
             client.cancel([*pending, loaded])
