@@ -37,7 +37,7 @@ class Stream:
     layout : {"csv", "nmnist"}, optional
         N-MNIST's for a name that ends in .bin, else csv.
     sensor : (int, int), optional
-        Height and width; else as the format tells, else inferred once, from the first window.
+        Height and width; else as the format or the weights file tells, else inferred once, from the first window.
     idle_seconds : float, optional
         See `arriving_bytes`.
     """
@@ -126,7 +126,8 @@ class Follower:
         decoder = stream.decoder()
         self.windows = Windows(stream.window, stream.hop or stream.window)
         self.reader = WindowReader(arriving_bytes(stream.path, stream.idle_seconds), decoder, self.windows)
-        self._sensor = stream.sensor or decoder.sensor
+        remembered = (weights.header.get("input") or {}).get("sensor")
+        self._sensor = stream.sensor or decoder.sensor or parse_sensor(remembered)
 
     def __iter__(self) -> Iterator[WindowPrediction]:
         warm_up(self.network)

@@ -6,11 +6,14 @@ import sys
 
 import typer
 
+from evsim.errors import EvsimError
 from evsim.evaluate import Evaluation
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
 
 __all__ = ["EvaluationProgress"]
+
+MOST_COMPLAINTS = 5
 
 
 class EvaluationProgress:
@@ -44,8 +47,10 @@ class EvaluationProgress:
         if self._n_done == self._n_broken:  # nothing worth continuing
             self.finish()
             return
-        stopped = f"stopped after {self._n_done} of {self._n_items} recordings"
-        typer.echo(f"evsim: {stopped}; add --resume to continue (journal {self.journal.path})", err=True)
+        stopped = f"stopped after {self._n_done} of {self._n_items} recordings; add --resume to continue"
+        if isinstance(error, EvsimError):
+            raise EvsimError(f"{error}; {stopped} (journal {self.journal.path})") from error
+        typer.echo(f"evsim: {stopped} (journal {self.journal.path})", err=True)
 
     def show(self, outcome: Outcome) -> None:
         """Called for each recording."""
@@ -53,10 +58,16 @@ class EvaluationProgress:
         self._n_hits += outcome.is_correct
         if outcome.error:
             self._n_broken += 1
-            self._bar.console.print(f"broken: {outcome.id}: {outcome.error}", markup=False, soft_wrap=True)
+            self._complain(outcome)
         n_examined = self._n_done - self._n_broken
         accuracy = f"{100 * self._n_hits / n_examined:.2f} % right" if n_examined else ""
         self._bar.update(self._task, completed=self._n_done, accuracy=accuracy)
+
+    def _complain(self, outcome: Outcome) -> None:
+        """Name the first few broken recordings at once; the report has them all."""
+        if self._n_broken <= MOST_COMPLAINTS:
+            text = f"broken: {outcome.id}: {outcome.error}"
+            self._bar.console.print(text, markup=False, soft_wrap=True)
 
     def finish(self) -> None:
         """The report is safe: a journal nobody asked for has done its work."""

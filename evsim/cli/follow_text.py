@@ -21,8 +21,10 @@ def print_predictions(weights_path: str, stream: Stream, preparation: Preparatio
         for prediction in follower:
             text = json_module.dumps(prediction.as_dict()) if json else _line(prediction)
             typer.echo(text)
-    finally:
+    except KeyboardInterrupt:  # the usual end of a stream that never ends
         typer.echo(_summary(follower), err=True)
+        raise
+    typer.echo(_summary(follower), err=True)
 
 
 def _line(found: WindowPrediction) -> str:
