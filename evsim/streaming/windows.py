@@ -48,7 +48,7 @@ class Windows:
         self._n_kept = 0
 
     def feed(self, events: Events) -> Iterator[Window]:
-        """The windows that these events close."""
+        """The windows that these events close; take them all before feeding more."""
         if not len(events):
             return
         first, latest = int(events.t[0]), int(events.t.max())
