@@ -278,12 +278,51 @@ def test_a_bundle_keeps_every_event(tmp_path, shared):
         ("nmnist", ".", "no folder Test or NMNIST/Test"),
         ("dvsgesture", "absent", "no such file"),
         ("mnist", ".", "no .npz with images and labels"),
+        ("imagenet", "a.txt", "cannot be listed"),
+        ("cifar10dvs", "a.txt", "no folder events_np"),
+        ("nmnist", "a.txt", "not a readable zip archive"),
+        ("hdf5", "a.txt", "HDF5"),
+        ("a.txt", None, "neither a folder of classes nor"),
+        ("folder", "empty", "holds no labelled recording"),
     ],
 )
 def test_datasets_that_are_not_there_are_refused_in_one_line(tmp_path, monkeypatch, name, root, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(RecordingError, match=message) as refusal:
         found(name, root)
+    assert "\n" not in str(refusal.value)
+
+
+def test_tonic_downloads_only_when_asked(tmp_path, monkeypatch):
+    import tonic.datasets
+
+    asked = []
+
+    def fake(save_to, train):
+        asked.append((save_to, train))
+        folder = tmp_path / "NMNIST" / "Test" / "7"
+        folder.mkdir(parents=True)
+        (folder / "00001.bin").touch()
+
+    monkeypatch.setattr(tonic.datasets, "NMNIST", fake)
+    with pytest.raises(RecordingError):
+        found("nmnist", tmp_path)
+    assert asked == []
+    assert [item.id for item in found("nmnist", tmp_path, download=True).items] == ["7/00001"]
+    assert asked == [(str(tmp_path), False)]
+
+
+def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
+    import tonic.datasets
+
+    def fail(**_):
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(tonic.datasets, "DVSGesture", fail)
+    with pytest.raises(RecordingError, match="tonic could not fetch DVSGesture") as refusal:
+        found("dvsgesture", tmp_path, download=True)
     assert "\n" not in str(refusal.value)
 
 

@@ -109,7 +109,10 @@ def find_dataset(name: str, root: str | None = None, options: FindOptions | None
         module, place = _kind_of_path(name, kinds), Path(name)
     if not place.exists() and not options.download:
         raise RecordingError(f"{place}: no such file or folder")
-    dataset = module.find(place, options)
+    try:
+        dataset = module.find(place, options)
+    except OSError as error:
+        raise RecordingError(f"{place}: cannot be listed ({error.strerror})") from None
     if not dataset.items:
         raise RecordingError(f"{place}: holds no labelled recording ({dataset.kind})")
     return dataset
