@@ -10,12 +10,13 @@ from typing import Protocol
 from evsim import __version__
 from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Dataset, Item, align_classes, choose_items
-from evsim.evaluation.examiner import Examiner, Plan, warm_up
+from evsim.evaluation.examiner import Examiner, Plan
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
 from evsim.evaluation.report import EvaluationReport, summarise
 from evsim.evaluation.threads import Threads
 from evsim.run import peak_memory_bytes
+from evsim.warm_up import warm_up
 
 __all__ = ["Choice", "Crew", "Evaluation", "evaluate"]
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 
 from evsim.checkpoints.weights import Weights
 from evsim.errors import RecordingError
-from evsim.evaluation.examiner import warm_up
 from evsim.network import Network
 from evsim.recordings.check import RawEvents, check
 from evsim.recordings.options import ReadOptions
@@ -20,6 +19,7 @@ from evsim.streaming.decoders import DECODERS
 from evsim.streaming.pipeline import WindowReader
 from evsim.streaming.source import arriving_bytes
 from evsim.streaming.windows import Window, Windows
+from evsim.warm_up import warm_up
 
 __all__ = ["Follower", "Stream", "WindowPrediction", "parse_microseconds", "parse_sensor"]
 

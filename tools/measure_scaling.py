@@ -22,12 +22,12 @@ from evsim import networks
 from evsim.checkpoints.weights import Weights, write_weights
 from evsim.evaluate import Choice, Evaluation
 from evsim.evaluation import Plan, Threads, find_dataset
-from evsim.evaluation.examiner import warm_up
 from evsim.evaluation.labelled_images import find_images
 from evsim.report import layer_rows
 from evsim.run import peak_memory_bytes
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
+from evsim.warm_up import warm_up
 from evsim.zoo import zoo_folder
 
 SDT_8_512 = {

@@ -17,11 +17,10 @@ from evsim.recordings.read import read_recording
 from evsim.recordings.recording import Recording
 from evsim.run import Preparation, file_sha256, fit_recording
 from evsim.simulator import simulate
-from evsim.spikes import Spikes
 from evsim.twin import twin
 from evsim.zoo import find_weights
 
-__all__ = ["Examiner", "Plan", "warm_up"]
+__all__ = ["Examiner", "Plan"]
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,3 @@ class Examiner:
         known = self.weights.header.get("normalisation")
         told = (known["mean"], known["std"]) if known else getattr(module, "NORMALISE", None)
         return self.plan.normalise or told
-
-
-def warm_up(network: Network) -> None:
-    """Compile the kernels, or load them from the cache, before a clock or a second thread starts."""
-    height, width, n_channels = network.input_shape
-    address = np.arange(height * width * n_channels, dtype=np.int32)
-    graded = Spikes(address, np.full(address.size, 3, np.int32))
-    simulate(network, [Spikes(address), graded] * max(1, network.n_steps // 2))
-    network.reset()

@@ -83,7 +83,6 @@ class Conv2d:
     """
 
     constants = ("rows",)
-    """Arrays that no run writes: twins of the network share them."""
 
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
