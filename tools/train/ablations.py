@@ -17,7 +17,7 @@ from tools.train.options import complete, parser
 
 __all__ = ["STUDIES", "main"]
 
-_EVENTS = "--dataset nmnist --epochs 15 --batch-size 25"
+_EVENTS = "--dataset nmnist --epochs 12 --batch-size 25"
 _RESFORMER = "--network spikingresformer --prologue default --planes 32 48 64 --group-size 16"
 _FEW = "--dataset nmnist --n-train 200 --epochs 20 --batch-size 20 --lr 2e-3"
 

@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--n-unlabelled", type=int, default=6000)
     p.add_argument("--n-labelled", type=int, default=300)
-    p.add_argument("--n-test", type=int, default=2000)
+    p.add_argument("--n-test", type=int, default=1000)
     p.add_argument("--pretrain-epochs", type=int, default=2)
     p.add_argument("--epochs", type=int, default=20)
     cli = p.parse_args(argv)
