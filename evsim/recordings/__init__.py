@@ -14,6 +14,8 @@ _HOME = {
     "read_recording": "read",
     "write_events_hdf5": "write",
     "bin_events": "binning",
+    "bin_file": "long_files",
+    "iter_events": "stream",
     "Fit": "fit",
     "fit_frames": "fit",
     "parse_fit": "fit_text",

@@ -11,7 +11,7 @@ from evsim.recordings.options import ReadOptions
 from evsim.recordings.pixels import normalise_pixels
 from evsim.recordings.recording import FrameRecording, ImageRecording
 
-__all__ = ["FIELD_NAMES", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
+__all__ = ["FIELD_NAMES", "column_order", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
 
 FIELD_NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps", "time"),
@@ -37,7 +37,7 @@ def rows_of(path, rows: np.ndarray, options: ReadOptions, what: str) -> RawEvent
     """Events from an (N, 4) array or a structured array, one row an event."""
     if rows.dtype.names:
         return _structured(path, rows, what)
-    order = options.layout if options.layout in COLUMN_ORDERS else _column_order(path, rows, what)
+    order = options.layout if options.layout in COLUMN_ORDERS else column_order(path, rows, what)
     column = {name: rows[:, place] for place, name in enumerate(order)}
     notes = () if options.layout in COLUMN_ORDERS else (f"the column order {order} was inferred from the values",)
     # tonic's DVS Gesture files are exactly this: float columns x, y, p, t with t in milliseconds.
@@ -57,7 +57,8 @@ def _structured(path, rows: np.ndarray, what: str) -> RawEvents:
     return RawEvents(t, x, y, p, f"{what}: records of {', '.join(fields.values())}")
 
 
-def _column_order(path, rows: np.ndarray, what: str) -> str:
+def column_order(path, rows: np.ndarray, what: str) -> str:
+    """The one order of columns in which time never runs backwards and polarity has two values, or an error."""
     if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind not in "biuf":
         raise RecordingError(f"{path}: {what} has shape {list(rows.shape)} of {rows.dtype}; expected (N, 4) numbers")
     # Without a row there is nothing to infer from; the check for "no events" comes later and says so.

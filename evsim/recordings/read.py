@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from evsim.errors import RecordingError
@@ -11,7 +12,7 @@ from evsim.recordings.discover import formats_of, one_line
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
-__all__ = ["read_recording", "split_index"]
+__all__ = ["find_reader", "read_recording", "refused", "split_index"]
 
 HEAD_BYTES = 4096
 
@@ -40,10 +41,16 @@ def read_recording(
     """
     path, suffix_index = split_index(path)
     options = ReadOptions(layout, sensor, suffix_index if index is None else index, unit, normalise)
-    head = _head(path)
-    reader = _reader_for(path, head, layout)
-    try:
+    reader = find_reader(path, layout)
+    with refused(path):
         return check(path, reader.read(path, options), options)
+
+
+@contextmanager
+def refused(path: Path):
+    """Everything that goes wrong inside, as one line that names the file."""
+    try:
+        yield
     except RecordingError as error:
         raise RecordingError(one_line(error, limit=600)) from error.__cause__
     # A damaged file can make h5py, zipfile or numpy raise nearly anything; the user needs one line, the cause is kept.
@@ -75,9 +82,11 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _reader_for(path: Path, head: bytes, layout: str | None):
+def find_reader(path: Path, layout: str | None = None):
+    """The module of `readers/` that knows this file, or the one called `layout`."""
     from evsim.recordings import readers
 
+    head = _head(path)
     formats = formats_of(readers)
     if layout in formats:
         return formats[layout]
