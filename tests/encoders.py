@@ -164,3 +164,89 @@ def text(events, order="txyp", between=",", header="", end="\n"):
     columns = [np.asarray(events[name]).tolist() for name in order]
     lines = [between.join(str(value) for value in row) for row in zip(*columns, strict=True)]
     return (header + end.join(lines) + end).encode()
+
+
+def ecf(events, packed=0):
+    """Prophesee's codec for one chunk; `packed` is 0, 1 (columns with polarities) or 2 (everything)."""
+    t, x, y, p = (np.asarray(events[name]).tolist() for name in "txyp")
+    out = struct.pack("<Iq", len(t) << 2 | packed, t[0]) + _ecf_times(t)
+    if packed == 2:
+        return out + _four_in_three([y[n] << 12 | x[n] << 1 | p[n] for n in range(len(t))], 8, 24, "<u4")
+    out += b"".join(_ecf_run(row << 5, count, 31, "<H") for row, count in _runs(y))
+    if packed == 1:
+        return out + _four_in_three([x[n] << 1 | p[n] for n in range(len(t))], 4, 12, "<u2")
+    out += _ecf_columns(x)
+    return out + b"".join(_ecf_run(sign << 7, count, 127, "<B") for sign, count in _runs(p))
+
+
+def _runs(values):
+    start = 0
+    for at in range(1, len(values) + 1):
+        if at == len(values) or values[at] != values[start]:
+            yield values[start], at - start
+            start = at
+
+
+def _ecf_run(value, count, longest, form):
+    if count < longest:
+        return struct.pack(form, value | count)
+    return struct.pack(form, value | longest) + struct.pack("<H", count)
+
+
+def _ecf_times(t):
+    out, now = b"", t[0]
+    for time, count in _runs(t):
+        step, now = time - now, time
+        while step >= 15:
+            nibbles = [step >> shift & 15 for shift in range(0, step.bit_length(), 4)]
+            out += bytes(15 << 4 | nibble for nibble in nibbles)
+            step = 0
+        out += _ecf_run(step << 4, count, 15, "<B")
+    return out
+
+
+def _ecf_columns(x):
+    words, at = [], 0
+    while at < len(x):
+        first, mask = x[at], 0
+        at += 1
+        for right in range(1, 6):
+            if at < len(x) and x[at] == first + right:
+                mask |= 1 << 5 - right
+                at += 1
+        words.append(first << 5 | mask)
+    return np.array(words, "<u2").tobytes()
+
+
+def _four_in_three(values, low, width, dtype):
+    values = values + [0] * (-len(values) % 4)
+    words = []
+    for a, b, c, d in zip(*(values[place::4] for place in range(4)), strict=True):
+        words.append(a << low | b & (1 << low) - 1)
+        words.append(b >> low << 2 * low | c & (1 << 2 * low) - 1)
+        words.append(c >> 2 * low << 3 * low | d)
+    return np.array(words, dtype).tobytes()
+
+
+def ecf_file(path, events, packed=0, chunk=16_384):
+    """A Prophesee HDF5 file: CD/events and nothing else of it."""
+    import h5py
+
+    n = len(events["t"])
+    with h5py.File(path, "w") as file:
+        file.attrs["geometry"] = "640x480"
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((chunk,))
+        properties.set_filter(0x8ECF, h5py.h5z.FLAG_OPTIONAL, ())
+        record = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+        group = file.create_group("CD")
+        kind = h5py.h5t.py_create(record, logical=True)
+        dataset = h5py.h5d.create(group.id, b"events", kind, h5py.h5s.create_simple((n,)), properties)
+        for at in range(0, n, chunk):
+            part = {name: events[name][at : at + chunk] for name in "txyp"}
+            missing = chunk - len(part["t"])
+            whole = {name: np.concatenate([part[name], np.zeros(missing, int)]) for name in "txyp"} if missing else part
+            if missing:
+                whole["t"][-missing:] = part["t"][-1]
+            dataset.write_direct_chunk((at,), ecf(whole, packed))
+    return path

@@ -17,6 +17,7 @@ _HOME = {
     "bin_file": "long_files",
     "iter_events": "stream",
     "Fit": "fit",
+    "describe": "description",
     "fit_frames": "fit",
     "parse_fit": "fit_text",
     "Steps": "steps",

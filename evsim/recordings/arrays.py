@@ -10,6 +10,7 @@ from evsim.recordings.discover import choose
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.pixels import normalise_pixels
 from evsim.recordings.recording import FrameRecording, ImageRecording
+from evsim.recordings.resize_image import resize_image
 
 __all__ = ["FIELD_NAMES", "column_order", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
 
@@ -90,13 +91,16 @@ def frames_of(path, frames: np.ndarray, options: ReadOptions, what: str, labels=
 
 
 def image_of(path, image: np.ndarray, options: ReadOptions, what: str, label=None) -> ImageRecording:
-    """A still image, channels first, normalised."""
+    """A still image, channels first, resized and normalised as the options say."""
     axes = options.layout if options.layout in ("chw", "hwc") else _image_axes(path, image, what)
     if image.ndim != len(axes):
         raise RecordingError(f"{path}: {what} has shape {list(image.shape)}; expected {len(axes)} axes ({axes})")
-    channels_first = {"hw": image[None], "chw": image, "hwc": np.moveaxis(image, -1, 0)}[axes]
-    pixels, note = normalise_pixels(path, channels_first, options.normalise)
-    return ImageRecording(pixels, f"{what} {list(image.shape)} {image.dtype}", single_label(label), (note,))
+    last = {"hw": lambda: image[..., None], "chw": lambda: np.moveaxis(image, 0, -1), "hwc": lambda: image}
+    channels_last = last[axes]()
+    resized, resize_note = resize_image(path, channels_last, options)
+    pixels, note = normalise_pixels(path, np.moveaxis(resized, -1, 0), options.normalise)
+    notes = (note,) if resize_note is None else (resize_note, note)
+    return ImageRecording(pixels, f"{what} {list(image.shape)} {image.dtype}", single_label(label), notes)
 
 
 def _image_axes(path, image: np.ndarray, what: str) -> str:

@@ -43,6 +43,4 @@ def unpack_zstd(path, data: bytes, limit: int) -> bytes:
 
 
 def _missing(path, method: str, package: str) -> RecordingError:
-    return RecordingError(
-        f"{path}: is packed with {method}, which needs the package {package}: pip install 'evsim[formats]'"
-    )
+    return RecordingError(f"{path}: is packed with {method}, which needs the package {package}: pip install {package}")

@@ -18,12 +18,7 @@ HEAD_BYTES = 4096
 
 
 def read_recording(
-    path: str | os.PathLike,
-    layout: str | None = None,
-    sensor: tuple[int, int] | None = None,
-    index: int | str | None = None,
-    unit: str | None = None,
-    normalise: str | tuple | None = None,
+    path: str | os.PathLike, layout: str | None = None, index: int | str | None = None, **known
 ) -> Recording:
     """Read one recording; `.layout` says what was found, `.notes` what had to be assumed.
 
@@ -31,8 +26,9 @@ def read_recording(
     ----------
     path : str or path
         The file. `file.h5::12` is recording 12 (or the recording with key 12) of a file that holds many.
-    layout, sensor, index, unit, normalise
-        What the caller knows better than the file, see `ReadOptions`.
+    layout, index, **known
+        What the caller knows better than the file: `sensor`, `unit`, `normalise`, `size` and the other fields of
+        `ReadOptions`.
 
     Raises
     ------
@@ -40,7 +36,7 @@ def read_recording(
         When there is no such file, no reader knows it, or what it holds is damaged, hostile or ambiguous.
     """
     path, suffix_index = split_index(path)
-    options = ReadOptions(layout, sensor, suffix_index if index is None else index, unit, normalise)
+    options = ReadOptions(layout=layout, index=suffix_index if index is None else index, **known)
     reader = find_reader(path, layout)
     with refused(path):
         return check(path, reader.read(path, options), options)

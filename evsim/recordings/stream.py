@@ -59,7 +59,7 @@ def iter_events(
 
 
 def _whole(path: Path, options: ReadOptions) -> EventRecording:
-    recording = read_recording(path, options.layout, options.sensor, options.index, options.unit)
+    recording = read_recording(path, **vars(options))
     if not isinstance(recording, EventRecording):
         raise RecordingError(f"{path}: holds no events ({recording.layout})")
     return recording
