@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from evsim import __version__
 from evsim.checkpoints.importing import load_network
@@ -15,7 +17,7 @@ from evsim.checkpoints.weights import Weights
 from evsim.network import INPUT, Network
 from evsim.recordings.fit_text import parse_fit
 from evsim.recordings.read import read_recording
-from evsim.recordings.recording import Recording
+from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 from evsim.recordings.steps import Steps, to_steps
 from evsim.report import RunReport, layer_rows
 from evsim.simulator import Observer, Result, simulate
@@ -61,8 +63,19 @@ def fit_recording(network: Network, weights: Weights, recording: Recording, prep
         height=height,
         width=width,
         split_by=preparation.split_by or remembered.get("split_by") or "number",
-        fit=parse_fit(preparation.fit or remembered.get("fit")),
+        fit=parse_fit(preparation.fit or _remembered_fit(remembered, recording)),
     )
+
+
+def _remembered_fit(remembered: Mapping[str, str | None], recording: Recording) -> str | None:
+    """The fit of the training, for recordings of the sensor it was made for; any other must be fitted by the user."""
+    size = recording.sensor if isinstance(recording, EventRecording) else _pixels_of(recording).shape[-2:]
+    return remembered.get("fit") if remembered.get("sensor") == f"{size[0]}x{size[1]}" else None
+
+
+def _pixels_of(recording: FrameRecording | ImageRecording) -> np.ndarray:
+    """The array of a recording that is not events."""
+    return recording.frames if isinstance(recording, FrameRecording) else recording.image
 
 
 def run(
