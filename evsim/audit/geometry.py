@@ -13,7 +13,7 @@ from evsim.attention.sdsa import Coincidence, Gate, TokenSum
 from evsim.neurons import Population
 from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
 from evsim.projections.conv import Conv2d, Window
-from evsim.readout import Readout, TokenMean
+from evsim.readout import TokenMean
 
 __all__ = ["Attention", "Geometry", "Mean", "Neurons", "Other", "Pool", "Synapses", "geometry_of"]
 
@@ -29,7 +29,11 @@ class Synapses:
         Channels.
     groups : int
     has_bias : bool
-        Whether the layer, BatchNorm folded, adds a constant.
+        Whether the layer has a bias of its own, apart from a folded BatchNorm.
+    is_linear : bool
+        Whether the official module is a linear layer; a 1x1 convolution is none.
+    is_once : bool
+        Whether the official model runs the layer once, on a mean over the steps, and not at every step.
     """
 
     window: Window
@@ -37,6 +41,8 @@ class Synapses:
     n_out: int
     groups: int = 1
     has_bias: bool = False
+    is_linear: bool = False
+    is_once: bool = False
 
     @property
     def n_inputs(self) -> int:
@@ -143,7 +149,8 @@ def geometry_of(handler, network) -> Geometry:
 
 @geometry_of.register
 def _(handler: Conv2d, network) -> Geometry:
-    return Synapses(handler.window, handler.n_in, handler.n_out, handler.groups, getattr(handler, "has_bias", False))
+    sizes = (handler.window, handler.n_in, handler.n_out, handler.groups)
+    return Synapses(*sizes, has_bias=handler.has_bias, is_linear=handler.n_weight_axes == 2)
 
 
 @geometry_of.register
@@ -191,11 +198,6 @@ def _(handler: Gate, network) -> Geometry:
     gate = network.sources[network.handlers.index(handler)]["gate"]
     n_heads, head_channels = _population(network, gate).shape
     return Attention("sdsa", "gate", handler.n_inputs // handler.n_channels - 1, n_heads, head_channels)
-
-
-@geometry_of.register
-def _(handler: Readout, network) -> Geometry:
-    return Other()
 
 
 def _column_shape(column: TokenSum, network) -> tuple[int, int, int]:

@@ -66,6 +66,11 @@ class Layer:
         return sum(self.steps, start=OpCounts())
 
     @property
+    def n_calls(self) -> int:
+        """How often the official model runs the layer."""
+        return 1 if isinstance(self.geometry, Synapses) and self.geometry.is_once else len(self.steps)
+
+    @property
     def operand(self) -> Operand:
         """The spikes of a handler that has one port."""
         return self.operands["spikes"]
