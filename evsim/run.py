@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -83,9 +84,17 @@ def run(
     input_path: str,
     preparation: Preparation | None = None,
     order: str = "step",
-    probes: Sequence[Observer] = (),
+    watch: Callable[[Network, int], Watcher] | None = None,
 ) -> tuple[RunReport, Trace]:
     """Simulate one recording and report it.
+
+    Parameters
+    ----------
+    weights_path, input_path : str
+    preparation : Preparation, optional
+    order : {"step", "stage"}
+    watch : callable, optional
+        Given the network and the number of steps, makes an observer that is closed after the run.
 
     Raises
     ------
@@ -95,12 +104,28 @@ def run(
     network, weights = load_network(weights_path)
     steps = prepare_input(network, weights, input_path, preparation or Preparation())
     probe = Probe([INPUT, *(p.name for p in network.populations())])
-    with _compile_clock() as compiled:
+    with _compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
         begin = time.perf_counter()
-        result = simulate(network, steps.spikes, [probe, *probes], order)
+        result = simulate(network, steps.spikes, [probe, *watchers], order)
         elapsed = time.perf_counter() - begin
     report = _report(network, weights, steps, result, (weights_path, input_path), elapsed, compiled.seconds)
     return report, Trace.collect(network, probe, result, _provenance(report))
+
+
+class Watcher(Observer, Protocol):
+    """An observer that must be told when the run is over."""
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def _watched(watch: Callable[[Network, int], Watcher] | None, network: Network, n_steps: int):
+    watchers = [] if watch is None else [watch(network, n_steps)]
+    try:
+        yield watchers
+    finally:
+        for watcher in watchers:
+            watcher.close()
 
 
 def _report(
