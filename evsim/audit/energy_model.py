@@ -20,6 +20,7 @@ __all__ = ["OPERATIONS", "Constant", "EnergyModel", "bundled_models", "find_mode
 
 OPERATIONS = {
     "add": "an addition",
+    "synop": "an addition caused by an event, its weight read included",
     "mac": "a product and addition",
     "multiply": "a product",
     "mask": "an AND or select",
@@ -123,8 +124,8 @@ def read_model(path: Path) -> EnergyModel:
         elif not isinstance(value, _TEXTS.get(key, ())):
             known = ", ".join([*_TEXTS, *OPERATIONS])
             raise EvsimError(f"{path}: {key} = {value!r}: unknown or of the wrong type, expected one of {known}")
-    if "add" not in constants:
-        raise EvsimError(f"{path}: no table [add]: an energy model prices an addition at least")
+    if not {"add", "synop"} & set(constants):
+        raise EvsimError(f"{path}: no table [add] or [synop]: an energy model prices an addition at least")
     title, bits = table.get("title", path.stem), table.get("word_bits", 32)
     if not 1 <= bits <= 64:
         raise EvsimError(f"{path}: word_bits = {bits}, expected 1 to 64")

@@ -25,7 +25,8 @@ __all__ = ["PANEL_PARTS", "Panel", "PanelRow", "density", "energy_panel"]
 PANEL_PARTS = ("compute", "weights", "state", "routing")
 
 _PRICED = {
-    "add": ("compute", ("unit_acs", "bias_adds", "residual_adds")),
+    "synop": ("compute", ("unit_acs",)),
+    "add": ("compute", ("bias_adds", "residual_adds")),
     "mac": ("compute", ("macs",)),
     "multiply": ("compute", ("scalings",)),
     "mask": ("compute", ("masks",)),
@@ -118,30 +119,33 @@ def _twins(run: AuditedRun, model: EnergyModel):
     shared = "one pass, same layers; softmax attention where the network attends; a weight read per product, no reuse"
     mac, add = model.price("mac"), model.price("add")
     yield f"dense ANN, {model.word_bits} bit", mac, model.word_bits, (shared, "activation functions left out")
+    matched = None if add is None else bits * add
     words = (f"activations of {bits} bits = ceil(log2({run.n_steps} + 1)), a product as {bits} additions", shared)
-    yield f"quantised ANN, {bits} bit", bits * add, bits, words
+    yield f"quantised ANN, {bits} bit", matched, bits, words
 
 
-def _words(model: EnergyModel, left_out: dict[str, int]) -> tuple[str, ...]:
+def _words(model: EnergyModel, left_out: list[str]) -> tuple[str, ...]:
     """What a reader must know of the row of the spiking run."""
     words = ["a payload of n as n additions"]
     if left_out:
-        words.append("no price for " + ", ".join(f"{n:,} {name}" for name, n in left_out.items()))
+        words.append("no price for " + ", ".join(name.replace("_", " ") for name in left_out))
     if model.unverified:
         words.append("unverified: " + ", ".join(model.unverified))
     return tuple(words)
 
 
-def _spiking(run: AuditedRun, model: EnergyModel) -> tuple[dict[str, float | None], float, dict[str, int]]:
-    """pJ by part, pJ that scale with events, and counts without a price."""
+def _spiking(run: AuditedRun, model: EnergyModel) -> tuple[dict[str, float | None], float, list[str]]:
+    """pJ by part, pJ that scale with events, and the counts that have no price."""
     parts: dict[str, float | None] = dict.fromkeys(PANEL_PARTS)
-    by_events, left_out = 0.0, {}
+    by_events, left_out = 0.0, []
     for operation, (part, names) in _PRICED.items():
+        if operation == "synop" and operation not in model.constants:
+            operation = "add"
         for name in names:
             counted = sum(getattr(layer.counts, name, 0) for layer in run.layers)
             if operation not in model.constants:
                 if counted:
-                    left_out[name] = counted
+                    left_out.append(name)
                 continue
             pj = sum(_pj(layer, name, operation, model) for layer in run.layers)
             parts[part] = (parts[part] or 0.0) + pj
@@ -170,7 +174,7 @@ def _dense(run: AuditedRun, twin: dict[str, Dense], model: EnergyModel, mac: flo
         cost = twin.get(layer.name)
         if cost is None:
             continue
-        parts["compute"] += cost.macs * mac + cost.biases * model.price("add")
+        parts["compute"] += cost.macs * mac + cost.biases * (model.price("add") or 0.0)
         for part, operation, count in (
             ("weights", "weight_read", cost.weight_reads),
             ("state", "state_read", cost.words_read * width),

@@ -43,4 +43,4 @@ def rate_charge(layer: Layer, rate: float | None = None) -> Charge:
 
 def pair_energy(acs: float, macs: float) -> tuple[float, str]:
     """E = 4.6 pJ * MACs + 0.9 pJ * ACs, and the same in words."""
-    return E_MAC * macs + E_AC * acs, f"{E_MAC} pJ x MACs + {E_AC} pJ x ACs"
+    return E_MAC * macs + E_AC * acs, f"{E_MAC} MACs + {E_AC} ACs"

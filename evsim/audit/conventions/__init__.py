@@ -1,6 +1,7 @@
 """The counting conventions: one file each, found by looking into this folder.
 
-A convention's file offers ``NAME`` (what ``--convention`` takes), ``TITLE``, ``SOURCE`` and ``count(run)``, which
+A convention's file offers ``NAME`` (what ``--convention`` takes), ``TITLE``, ``SHORT``
+(for a narrow column), ``SOURCE`` and ``count(run)``, which
 takes an `evsim.audit.layers.AuditedRun` and returns an `evsim.audit.tally.Tally`. It reads the description of a run
 and nothing else, so the same spikes are counted by all.
 """

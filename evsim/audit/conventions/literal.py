@@ -17,6 +17,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "literal"
 TITLE = "literal (evsim)"
+SHORT = "literal"
 SOURCE = "counted by the kernels of evsim"
 
 
@@ -34,4 +35,5 @@ def count(run: AuditedRun) -> Tally:
         remarks.append(
             f"{totals.graded_acs:,} additions carry a payload other than 1: as so many unit spikes they are {extra:,} more"
         )
-    return Tally(NAME, TITLE, charges, energy, words + " (masks, biases, updates, memory not in it: see the panel)", remarks)
+    remarks.append("masks, biases, updates and memory are not in its energy: see the panel")
+    return Tally(NAME, TITLE, charges, energy, words, remarks)

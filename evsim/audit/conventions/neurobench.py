@@ -19,6 +19,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "neurobench"
 TITLE = "NeuroBench 2.3"
+SHORT = "NeuroB"
 SOURCE = "neurobench 2.3.0, metrics/utils/layers/macs.py"
 
 

@@ -21,6 +21,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "sdt-paper"
 TITLE = "SDT paper"
+SHORT = "SDT"
 SOURCE = "Yao et al., NeurIPS 2023, and firing_num.py of the official repository"
 
 

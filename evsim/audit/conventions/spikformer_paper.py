@@ -18,6 +18,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "spikformer-paper"
 TITLE = "Spikformer paper"
+SHORT = "Spikf"
 SOURCE = "Zhou et al., ICLR 2023 (arXiv 2209.15425)"
 
 

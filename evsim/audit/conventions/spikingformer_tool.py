@@ -22,6 +22,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "spikingformer-tool"
 TITLE = "Spikingformer's tool"
+SHORT = "S.tool"
 SOURCE = "zhouchenlin2096/Spikingformer, energy_consumption_calculation"
 
 _CHARGED = ("conv", "head")

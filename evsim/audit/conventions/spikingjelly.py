@@ -24,6 +24,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "spikingjelly"
 TITLE = "SpikingJelly 2"
+SHORT = "SJ 2"
 SOURCE = "spikingjelly 2.0.0, activation_based/op_counter"
 
 ACS_AN_UPDATE = 6
@@ -46,7 +47,7 @@ def _charge(layer: Layer) -> Charge:
     geometry = layer.geometry
     if isinstance(geometry, Attention) and geometry.part == "sum":
         column_sum = (geometry.n_tokens - 1) * geometry.n_channels * n_calls
-        return charge.to("attention", acs=column_sum)
+        return Charge.literal(layer).to("attention", acs=column_sum)
     if isinstance(geometry, Neurons):
         return charge.plus("neurons", acs=ACS_AN_UPDATE * geometry.n_neurons * n_calls)
     if isinstance(geometry, Mean):

@@ -19,6 +19,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "spikingresformer-monitor"
 TITLE = "SpikingResformer's monitor"
+SHORT = "S.Res"
 SOURCE = "xyshi2000/SpikingResformer, utils (SOPMonitor)"
 
 
@@ -29,7 +30,7 @@ def count(run: AuditedRun) -> Tally:
     remarks = ["charges no product: the first layer and the classifier are skipped by name"]
     if any(isinstance(x.geometry, Attention) and x.geometry.mechanism != "dssa" for x in run.layers):
         remarks.append("only its own SpikingMatmul modules are monitored: other attentions count nothing")
-    return Tally(NAME, TITLE, charges, E_AC * acs, f"{E_AC} pJ x SOPs, no MACs", remarks)
+    return Tally(NAME, TITLE, charges, E_AC * acs, f"{E_AC} ACs, no MACs", remarks)
 
 
 def _charge(layer: Layer) -> Charge:

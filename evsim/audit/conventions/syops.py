@@ -21,6 +21,7 @@ from evsim.audit.tally import Charge, Tally, tally_layers
 
 NAME = "syops"
 TITLE = "syops 0.0.5"
+SHORT = "syops"
 SOURCE = "syops 0.0.5 (iCGY96/syops-counter), ops.py"
 
 
