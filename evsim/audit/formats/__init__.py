@@ -8,7 +8,7 @@ import pkgutil
 from evsim.audit.sheet import Report
 from evsim.errors import EvsimError
 
-__all__ = ["format_names", "write_report"]
+__all__ = ["check_format", "format_names", "write_report"]
 
 
 def format_names() -> list[str]:
@@ -16,8 +16,8 @@ def format_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def write_report(report: Report, name: str) -> str:
-    """The report in one format.
+def check_format(name: str) -> None:
+    """Raise unless there is such a format.
 
     Raises
     ------
@@ -26,4 +26,9 @@ def write_report(report: Report, name: str) -> str:
     """
     if name not in format_names():
         raise EvsimError(f"--format {name}: unknown, expected one of {', '.join(format_names())}")
+
+
+def write_report(report: Report, name: str) -> str:
+    """The report in one format."""
+    check_format(name)
     return importlib.import_module(f"{__name__}.{name}").write(report)
