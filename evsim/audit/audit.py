@@ -98,7 +98,9 @@ def _layers(audit: Audit) -> Sheet:
     last = {"layer": "total", "density": audit.over(density), "share": 1.0}
     for key, count in (("events_in", "events_in"), ("acs", "unit_acs"), ("macs", "macs"), ("masks", "masks")):
         last[key] = audit.over(lambda run, count=count: getattr(run.totals, count))
-    notes = ["ACs: one for each weight an event reached, an event of payload n counting n; from the ledger, none estimated"]
+    notes = [
+        "ACs: one for each weight an event reached, an event of payload n counting n; from the ledger, none estimated"
+    ]
     return Sheet("layers", "Literal counts by layer", columns, [*rows, last], notes)
 
 
@@ -155,7 +157,10 @@ def _steps(audit: Audit) -> Sheet:
     keys = ("events_in", "unit_acs", "macs", "masks", "updates")
     columns = [Column("step", "step"), *(Column(key, _COUNTS[key].split(" (")[0]) for key in keys)]
     n_steps = min(run.n_steps for run in audit.runs)
-    rows = [{"step": step} | {key: audit.over(lambda run, s=step, k=key: _at(run, s, k)) for key in keys} for step in range(n_steps)]
+    rows = [
+        {"step": step} | {key: audit.over(lambda run, s=step, k=key: _at(run, s, k)) for key in keys}
+        for step in range(n_steps)
+    ]
     return Sheet("steps", "Literal counts by step", columns, rows)
 
 

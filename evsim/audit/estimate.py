@@ -1,6 +1,6 @@
 """Estimate: a number measured on several recordings.
 
-    mean,  sd = sqrt(sum (x - mean)^2 / (n - 1)),  95 % interval = mean -+ t(0.975, n - 1) * sd / sqrt(n)
+mean,  sd = sqrt(sum (x - mean)^2 / (n - 1)),  95 % interval = mean -+ t(0.975, n - 1) * sd / sqrt(n)
 """
 
 from __future__ import annotations

@@ -111,9 +111,17 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Neurons:
-    """A population of spiking neurons."""
+    """A population of spiking neurons.
+
+    Parameters
+    ----------
+    n_neurons : int
+    n_sleepless : int
+        Neurons whose bias alone reaches the threshold, so that they are updated at every step.
+    """
 
     n_neurons: int
+    n_sleepless: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,7 @@ def _(handler: Conv2d, network) -> Geometry:
 
 @geometry_of.register
 def _(handler: Population, network) -> Geometry:
-    return Neurons(handler.n_neurons)
+    return Neurons(handler.n_neurons, handler.sleepless.size * handler.n_neurons // handler.bias.size)
 
 
 @geometry_of.register

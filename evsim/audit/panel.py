@@ -101,7 +101,9 @@ def energy_panel(run: AuditedRun, model: EnergyModel) -> Panel:
     rows = [PanelRow("spiking, literal", spiking, 1.0, None, _words(model, left_out))]
     for name, mac, bits, words in _twins(run, model):
         if mac is None:
-            rows.append(PanelRow(name, dict.fromkeys(PANEL_PARTS), None, None, ("the model has no price for a product",)))
+            rows.append(
+                PanelRow(name, dict.fromkeys(PANEL_PARTS), None, None, ("the model has no price for a product",))
+            )
             continue
         parts = _dense(run, twin, model, mac, bits)
         parts = {part: parts[part] if spiking[part] is not None else None for part in PANEL_PARTS}

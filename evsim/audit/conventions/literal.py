@@ -33,7 +33,7 @@ def count(run: AuditedRun) -> Tally:
     if totals.graded_acs:
         extra = totals.unit_acs - totals.acs
         remarks.append(
-            f"{totals.graded_acs:,} additions carry a payload other than 1: as so many unit spikes they are {extra:,} more"
+            f"{totals.graded_acs:,} additions carry a payload other than 1; as unit spikes they are {extra:,} more"
         )
     remarks.append("masks, biases, updates and memory are not in its energy: see the panel")
     return Tally(NAME, TITLE, charges, energy, words, remarks)

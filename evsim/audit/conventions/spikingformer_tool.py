@@ -35,7 +35,9 @@ def count(run: AuditedRun) -> Tally:
     missed = [layer.name for layer in run.synapses if not _is_charged(layer)]
     remarks = []
     if missed:
-        remarks.append(f"{len(missed)} layers have neither conv nor head in their names and are missed: {missed[0]}, ...")
+        remarks.append(
+            f"{len(missed)} layers have neither conv nor head in their names and are missed: {missed[0]}, ..."
+        )
     graded = [layer for layer in run.synapses if _is_charged(layer) and not is_zero_one(layer)]
     if any(not layer.is_first for layer in graded):
         as_acs = sum(layer.operand.mean_value * dense_operations(layer) for layer in graded if not layer.is_first)
