@@ -105,7 +105,7 @@ def test_every_format(name, tmp_path):
         assert total[0]["n"] == "2"
         assert float(total[0]["low"]) < float(total[0]["value"]) < float(total[0]["high"])
     if name == "latex":
-        assert text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") >= 8
+        assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") >= 8
         rows = [line for line in text.splitlines() if line.endswith(r" \\")]
         assert all(len(re.findall(r"(?<!\\)&", row)) >= 1 for row in rows)
         assert not re.search(r"(?<!\\)_", text.split("\n\n", 1)[1].replace("\\label", ""))

@@ -85,8 +85,8 @@ def _layers(audit: Audit) -> Sheet:
     """The literal counts, layer by layer."""
     columns = [
         Column("layer", "layer", "text"),
-        Column("density", "density %", "percent"),
-        Column("events_in", "events in"),
+        Column("density", "density %", "percent", spread=False),
+        Column("events_in", "events in", spread=False),
         Column("acs", "ACs"),
         Column("macs", "MACs"),
         Column("masks", "masks"),
@@ -116,7 +116,10 @@ def _layer_row(audit: Audit, stage: int, layer: Layer, total: float) -> dict:
 
 def _side_by_side(audit: Audit) -> Sheet:
     """ACs and MACs together, one column a convention; populations, pools and means in one line."""
-    columns = [Column("layer", "layer", "text"), *(Column(c.NAME, c.SHORT, "short") for c in audit.conventions)]
+    columns = [
+        Column("layer", "layer", "text"),
+        *(Column(c.NAME, c.SHORT, "short", spread=False) for c in audit.conventions),
+    ]
     named = [layer.name for layer in audit.layers if isinstance(layer.geometry, (Synapses, Attention))]
     rest = [layer.name for layer in audit.layers if layer.name not in named]
     groups = {name: [name] for name in named} | {"neurons, pools, means": rest, "total": [*named, *rest]}
@@ -244,10 +247,10 @@ def _panels(audit: Audit) -> list[Sheet]:
 def _panel(model: EnergyModel, panels: list[Panel]) -> Sheet:
     columns = [
         Column("name", "run as", "text"),
-        *(Column(f"{part}_uj", part, "short") for part in PANEL_PARTS),
+        *(Column(f"{part}_uj", part, "short", spread=False) for part in PANEL_PARTS),
         Column("total_uj", "total", "number"),
-        Column("ratio", "x spiking", "short"),
-        Column("break_even", "even at %", "percent"),
+        Column("ratio", "x spiking", "number"),
+        Column("break_even", "even at %", "percent", spread=False),
         Column("assumptions", "assuming", "words"),
     ]
     rows = [_panel_row(panels, index) for index in range(len(panels[0].rows))]

@@ -22,12 +22,15 @@ class Column:
     heading : str
         Name for a person.
     kind : {"text", "words", "count", "short", "percent", "number"}
-        "count" has all its digits, "short" four and a letter; "words" may be long and wraps.
+        "count" has all its digits, "short" three and a letter; "words" may be long and wraps.
+    spread : bool
+        Whether a person sees half of the interval beside the mean; CSV and JSON always have all of it.
     """
 
     key: str
     heading: str
     kind: str = "count"
+    spread: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,17 @@ class Report:
     provenance: dict[str, object]
 
 
-def cell_text(value: Cell, kind: str) -> str:
+def cell_text(value: Cell, column: Column) -> str:
     """A value as a person reads it; a mean over recordings with half of its 95 % interval."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, Estimate):
-        if value.half_width is None or kind == "short":
-            return cell_text(value.mean, kind)
-        return f"{cell_text(value.mean, kind)} ± {cell_text(value.half_width, kind)}"
-    return _NUMBERS[kind](value)
+    write = _NUMBERS[column.kind]
+    if not isinstance(value, Estimate):
+        return write(value)
+    shows_spread = column.spread and value.half_width  # an interval of no width says nothing
+    return f"{write(value.mean)} ± {write(value.half_width)}" if shows_spread else write(value.mean)
 
 
 def _count(value: float) -> str:

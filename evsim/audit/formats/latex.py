@@ -1,18 +1,22 @@
 """LaTeX tables for a paper: needs ``\\usepackage{booktabs,longtable,array}`` and nothing else.
 
-Each sheet is a ``longtable``, which breaks over pages by itself; words wrap in a column of fixed width.
+A sheet of up to 45 rows is a ``table``; a longer one a ``longtable``, which breaks over pages by itself (and wants
+LaTeX to run twice). Words wrap in a column of fixed width.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from evsim.audit.sheet import Cell, Column, Report, Sheet, cell_text
+from evsim.audit.sheet import Column, Report, Sheet, cell_text
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "'": "'",
 }  # fmt: skip
+
+_LONG = 45
 
 
 def write(report: Report) -> str:
@@ -37,19 +41,31 @@ def _footer(report: Report) -> str:
 
 
 def _table(sheet: Sheet) -> Iterator[str]:
-    yield r"{\footnotesize\setlength{\tabcolsep}{3pt}"
-    yield r"\begin{longtable}{@{}" + "".join(_alignment(column) for column in sheet.columns) + "@{}}"
-    yield rf"\caption{{{_escape(sheet.title)}.}}\label{{tab:{sheet.key.replace('_', '-')}}}\\"
-    head = " & ".join(_heading(column) for column in sheet.columns) + r" \\"
-    yield from (r"\toprule", head, r"\midrule", r"\endfirsthead")
-    yield from (r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot")
+    columns = "@{}" + "".join(_alignment(column) for column in sheet.columns) + "@{}"
+    caption = rf"\caption{{{_escape(sheet.title)}.}}\label{{tab:{sheet.key.replace('_', '-').replace('.', '-')}}}"
+    head = " & ".join(_escape(column.heading) for column in sheet.columns) + r" \\"
+    if len(sheet.rows) > _LONG:
+        yield from (r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{columns}}}", caption + r"\\")
+        yield from (r"\toprule", head, r"\midrule", r"\endfirsthead")
+        yield from (r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot")
+        yield from (*_body(sheet), r"\end{longtable}", *_notes(sheet), "}")
+    else:
+        yield from (r"\begin{table}[htbp]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}", caption)
+        yield from (rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule")
+        yield from (*_body(sheet), r"\bottomrule", r"\end{tabular}\par\smallskip", *_notes(sheet), r"\end{table}")
+
+
+def _body(sheet: Sheet) -> Iterator[str]:
     for row in sheet.rows:
         if row.get("layer") == "total":
             yield r"\midrule"
-        yield " & ".join(_cell(row.get(column.key), column) for column in sheet.columns) + r" \\"
-    yield r"\end{longtable}"
-    yield from (r"\noindent " + _escape(note) + r"\par" for note in sheet.notes)
-    yield "}"
+        elif row is not sheet.rows[0] and any(column.kind == "words" for column in sheet.columns):
+            yield r"\addlinespace[2pt]"
+        yield " & ".join(_escape(cell_text(row.get(column.key), column)) for column in sheet.columns) + r" \\"
+
+
+def _notes(sheet: Sheet) -> Iterator[str]:
+    return (r"\raggedright " + _escape(note) + r"\par" for note in sheet.notes)
 
 
 def _alignment(column: Column) -> str:
@@ -58,14 +74,7 @@ def _alignment(column: Column) -> str:
     return "l" if column.kind == "text" else "r"
 
 
-def _heading(column: Column) -> str:
-    """Long headings of numbers are turned upright, so that eight conventions fit a page."""
-    return _escape(column.heading.replace(" uJ", " µJ"))
-
-
-def _cell(value: Cell, column: Column) -> str:
-    return _escape(cell_text(value, column.kind)).replace("µ", r"$\mu$")
-
-
 def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in text).replace("µ", r"$\mu$")
+    """Plain text as LaTeX; two hyphens stay two."""
+    text = "".join(_SPECIAL.get(letter, letter) for letter in text)
+    return re.sub(r"\buJ\b", r"$\\mu$J", text).replace("--", "-{}-")

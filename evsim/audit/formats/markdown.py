@@ -28,7 +28,7 @@ def _table(sheet: Sheet) -> Iterator[str]:
     yield _row(column.heading for column in sheet.columns)
     yield _row("---" if column.kind in ("text", "words") else "---:" for column in sheet.columns)
     for row in sheet.rows:
-        yield _row(cell_text(row.get(column.key), column.kind) for column in sheet.columns)
+        yield _row(cell_text(row.get(column.key), column) for column in sheet.columns)
 
 
 def _row(cells) -> str:

@@ -41,13 +41,13 @@ def _print_rows(console, sheet: Sheet, width: int) -> None:
     from rich.table import Table
 
     columns = [column for column in sheet.columns if column.kind != "words"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column.heading, justify="left" if column.kind == "text" else "right", no_wrap=True)
     for row in sheet.rows:
-        table.add_row(*(cell_text(row.get(column.key), column.kind) for column in columns))
+        table.add_row(*(cell_text(row.get(column.key), column) for column in columns))
     drawn = io.StringIO()
-    Console(file=drawn, width=width, highlight=False, markup=False).print(table)
+    Console(file=drawn, width=4 * width, highlight=False, markup=False).print(table)  # never cut a number
     lines = drawn.getvalue().splitlines()
     head, body = lines[: len(lines) - len(sheet.rows)], lines[len(lines) - len(sheet.rows) :]
     console.print("\n".join(head))
