@@ -9,6 +9,7 @@ from evsim.audit.layers import audit_run
 from evsim.current import Current
 from evsim.network import INPUT, Network
 from evsim.neurons import LIF
+from evsim.pooling import SpikeMaxPool
 from evsim.projections.conv import Conv2d, Window
 from evsim.projections.linear import Linear
 from evsim.readout import Readout
@@ -76,3 +77,26 @@ def _finished(net, source, n_places, x):
     net.add(Linear("head", np.ones((2, n_places)), None, 1, logits), source)
     net.add(Readout("readout", logits))
     return audit_run(net, steps_of(x))[0]
+
+
+def pencil_run():
+    """The network of docs/counting.md: 4x4 pixels, two steps, small enough for a pencil."""
+    x = np.zeros((2, 4, 4, 1), np.float32)
+    x[0, 0, 0] = x[0, 1, 1] = 1
+    x[1, 1, 1] = 3
+    net = Network("pencil", (4, 4, 1), 2)
+    one = Current(16, 2)
+    net.add(Conv2d("conv1", _centre(2, 1), None, Window(4, 4, 3, 1, 1), one), INPUT)
+    lif = net.add(LIF("lif1", one, (4, 4, 2), "row,col,channel"))
+    pooled = net.add(SpikeMaxPool("pool", Window(4, 4, 2, 2), 2), lif)
+    two = Current(4, 1)
+    net.add(Conv2d("conv2", _centre(1, 2), None, Window(2, 2, 3, 1, 1), two), pooled)
+    lif = net.add(LIF("lif2", two, (2, 2, 1), "row,col,channel"))
+    return _finished(net, lif, 4, x)
+
+
+def _centre(n_out, n_in):
+    """Weights that copy channel 0; none is zero, so that everybody counts them."""
+    weight = np.full((n_out, n_in, 3, 3), 0.001)
+    weight[0, 0, 1, 1] = 2.1
+    return weight
