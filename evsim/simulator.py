@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from evsim.errors import NetworkError
 from evsim.event_queue import EventQueue
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
@@ -41,7 +42,15 @@ class Result:
 
     @property
     def prediction(self) -> int:
-        """Index of the largest logit."""
+        """Index of the largest logit.
+
+        Raises
+        ------
+        NetworkError
+            The network ends without a classifier (a pre-training checkpoint).
+        """
+        if not self.logits.size:
+            raise NetworkError("the network has no classifier: no logits, no prediction")
         return int(np.argmax(self.logits))
 
 

@@ -35,7 +35,7 @@ def test_the_mean_divides_by_all_tokens_and_adds_only_the_touched():
     fill(mean.source, np.arange(12.0).reshape(4, 3), [0, 1, 0, 1])
     _, counts = mean.handle(0, {})
     assert mean.target.rows(0).value.tolist() == [[(3 + 9) / 4, (4 + 10) / 4, (5 + 11) / 4]]
-    assert counts == OpCounts(residual_adds=2 * 3, state_reads=2 * 3 + 3, state_writes=3)
+    assert counts == OpCounts(residual_adds=2 * 3, scalings=3, state_reads=2 * 3 + 3, state_writes=3)
 
 
 def test_the_mean_of_nothing_costs_nothing_and_touches_nothing():

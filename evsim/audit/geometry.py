@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from evsim.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.attention.ssa import SSA
 from evsim.neurons import Population
 from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
 from evsim.projections.conv import Conv2d, Window
-from evsim.readout import TokenMean
+from evsim.readout import RealLinear, TokenMean
+from evsim.spike_sum import SpikeMean, SpikeSum
 
-__all__ = ["Attention", "Geometry", "Mean", "Neurons", "Other", "Pool", "Synapses", "geometry_of"]
+__all__ = ["Attention", "Geometry", "Mean", "Neurons", "Other", "Pool", "Sum", "Synapses", "geometry_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +144,18 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum of two spike streams (SEW)."""
+
+    n_places: int
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Anything else."""
 
 
-Geometry = Synapses | Attention | Neurons | Pool | Mean | Other
+Geometry = Synapses | Attention | Neurons | Pool | Mean | Sum | Other
 
 
 @singledispatch
@@ -186,6 +195,30 @@ def _(handler: CurrentMaxPool, network) -> Geometry:
 @geometry_of.register
 def _(handler: TokenMean, network) -> Geometry:
     return Mean(handler.source.n_places, handler.source.n_channels)
+
+
+@geometry_of.register
+def _(handler: SpikeMean, network) -> Geometry:
+    return Mean(handler.n_tokens, handler.current.n_channels)
+
+
+@geometry_of.register
+def _(handler: SpikeSum, network) -> Geometry:
+    return Sum(handler.n_inputs // 2)
+
+
+@geometry_of.register
+def _(handler: RealLinear, network) -> Geometry:
+    n_out, n_in = handler.weight.shape
+    # Spikformer averages over the steps before its head, the others behind it
+    is_once = network.name.startswith("spikformer")
+    return Synapses(Window(1, 1), n_in, n_out, has_bias=handler.has_bias, is_linear=True, is_once=is_once)
+
+
+@geometry_of.register
+def _(handler: SSA, network) -> Geometry:
+    sizes = (handler.current.n_places, handler.n_heads, handler.head_channels)
+    return Attention("ssa", "product", *sizes, starts_with=handler.official_order)
 
 
 @geometry_of.register

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.attention.ssa import SSA
 from evsim.audit.geometry import Attention
 from evsim.audit.source_log import Operand, SourceLog
+from evsim.current import Current
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
-__all__ = ["split_heads"]
+__all__ = ["count_pairs", "split_heads"]
 
 
 def split_heads(
@@ -24,14 +26,29 @@ def split_heads(
     """
     if not isinstance(geometry, Attention):
         return None
-    split = _SPLITS[geometry.mechanism, geometry.part](handler, geometry, operands, log)
+    split = _SPLITS[geometry.mechanism, geometry.part](geometry, operands, steps, log)
     heads = tuple(OpCounts(acs=int(a), unit_acs=int(a), masks=int(m)) for a, m in split)
     found = sum(heads, start=OpCounts())
     literal = sum(steps, start=OpCounts())
     return heads if (found.acs, found.masks) == (literal.acs, literal.masks) else None
 
 
-def _split_coincidence(handler, geometry, operands, log):
+def count_pairs(geometry, operands: Mapping[str, Operand], n_steps: int, log: SourceLog) -> dict[str, int]:
+    """sum over channels of (tokens with q) * (tokens with k), and over tokens and heads of k's and v's events."""
+    if not isinstance(geometry, Attention) or geometry.mechanism != "ssa":
+        return {}
+    pairs = {"qk": 0, "kv": 0}
+    n_rows = geometry.n_tokens * geometry.n_heads
+    for step in range(n_steps):
+        q, k, v = (log.spikes(operands[port].source, step).address for port in "qkv")
+        channels = [np.bincount(x % geometry.n_channels, minlength=geometry.n_channels) for x in (q, k)]
+        rows = [np.bincount(x // geometry.head_channels, minlength=n_rows) for x in (k, v)]
+        pairs["qk"] += int(channels[0] @ channels[1])
+        pairs["kv"] += int(rows[0] @ rows[1])
+    return pairs
+
+
+def _split_coincidence(geometry, operands, steps, log):
     """One mask for each event of the operand that sent fewer, at steps where both sent some."""
     k, v = operands["k"], operands["v"]
     both = (k.events > 0) & (v.events > 0)
@@ -39,37 +56,43 @@ def _split_coincidence(handler, geometry, operands, log):
     return _masks(fewer[both].sum(axis=0))
 
 
-def _split_sum(handler, geometry, operands, log):
+def _split_sum(geometry, operands, steps, log):
     """One addition for each event."""
     acs = operands["spikes"].by_head.sum(axis=0)
     return np.stack([acs, np.zeros_like(acs)], axis=1)
 
 
-def _split_gate(handler, geometry, operands, log):
+def _split_gate(geometry, operands, steps, log):
     """One mask for each event of q, at steps where some gate is open."""
     return _masks(operands["q"].by_head[operands["gate"].events > 0].sum(axis=0))
 
 
-def _split_rows(handler, geometry, operands, log):
+def _split_rows(geometry, operands, steps, log):
     """Each event adds one row of its head's real-valued operand."""
     acs = operands["spikes"].by_head.sum(axis=0) * geometry.n_columns
     return np.stack([acs, np.zeros_like(acs)], axis=1)
 
 
-def _split_product(handler, geometry, operands, log):
-    """Each head handled again by itself, in the order that was taken for all heads together."""
-    from evsim.audit.one_head import handle_head
-
-    n_steps = operands["q"].n_steps
-    inboxes = [{port: log.spikes(o.source, step) for port, o in operands.items()} for step in range(n_steps)]
-    order = [handler.chosen_order(inbox) if all(map(len, inbox.values())) else None for inbox in inboxes]
+def _split_product(geometry, operands, steps, log):
+    """Each head multiplied again by itself, in the order that was taken for all heads together."""
     split = np.zeros((geometry.n_heads, 2), np.int64)
-    for head in range(geometry.n_heads):
-        for inbox, first in zip(inboxes, order, strict=True):
-            if first is not None:
-                counts = handle_head(geometry, {p: _of_head(s, geometry, head) for p, s in inbox.items()}, first)
-                split[head] += (counts.acs, counts.masks)
+    for step, counts in enumerate(steps):
+        inbox = {port: log.spikes(operand.source, step) for port, operand in operands.items()}
+        if not counts.masks:
+            continue  # an operand was silent: nothing was done
+        order = "kv" if counts.acs_kv_first <= counts.acs_qk_first else "qk"
+        for head in range(geometry.n_heads):
+            split[head] += _multiply_head({p: _of_head(s, geometry, head) for p, s in inbox.items()}, geometry, order)
     return split
+
+
+def _multiply_head(inbox: Mapping[str, Spikes], geometry: Attention, order: str) -> tuple[int, int]:
+    """Additions and masks of one head; where it lacks an operand its keys were tested in vain."""
+    if not all(map(len, inbox.values())):
+        return 0, len(inbox["k"])
+    alone = SSA("head", 1, 1.0, Current(geometry.n_tokens, geometry.head_channels), order)
+    counts = alone.handle(0, inbox)[1]
+    return counts.acs, counts.masks
 
 
 def _masks(masks: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evsim.audit.geometry import Attention, Geometry, Pool, Synapses, geometry_of
-from evsim.audit.heads import split_heads
+import numpy as np
+
+from evsim.audit.geometry import Attention, Geometry, Pool, Sum, Synapses, geometry_of
+from evsim.audit.heads import count_pairs, split_heads
 from evsim.audit.source_log import Operand, SourceLog
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
@@ -46,6 +48,8 @@ class Layer:
         Values a step that a framework would add to an earlier result (membrane shortcut), and evsim adds in place.
     norm : str or None
         Name of the BatchNorm that was folded into the weights.
+    pairs : dict of str to int
+        Of spiking self-attention: coincidences of Q and K ("qk"), and of K and V ("kv"), over all steps.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Layer:
     is_classifier: bool = False
     n_residual_adds: int = 0
     norm: str | None = None
+    pairs: dict[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> OpCounts:
@@ -139,6 +144,8 @@ def _layer(network: Network, stage: int, log: SourceLog, steps: tuple[OpCounts, 
     geometry = geometry_of(handler, network)
     n_steps = len(steps)
     operands = {port: log.operand(source, _size(network, source), n_steps) for port, source in ports.items()}
+    if isinstance(geometry, Synapses) and not operands:
+        operands = {"spikes": _real_operand(geometry, steps)}
     writes_logits = isinstance(network.handlers[-1], Readout) and _target(handler) is network.readout.current
     return Layer(
         name=handler.name,
@@ -152,7 +159,15 @@ def _layer(network: Network, stage: int, log: SourceLog, steps: tuple[OpCounts, 
         is_classifier=writes_logits and not isinstance(handler, Readout),
         n_residual_adds=_residual_adds(handler),
         norm=getattr(handler, "norm", None),
+        pairs=count_pairs(geometry, operands, n_steps, log),
     )
+
+
+def _real_operand(geometry: Synapses, steps: tuple[OpCounts, ...]) -> Operand:
+    """A classifier that reads real values: how many were nonzero follows from its products; their sum is not kept."""
+    events = np.array([counts.macs // geometry.n_out for counts in steps], np.int64)
+    several = (float("-inf"), 0.5, float("inf"))  # of no use as values: neither binary nor between 0 and 1
+    return Operand("real values", geometry.n_inputs, events, np.full(len(steps), np.nan), several, is_real=True)
 
 
 def _size(network: Network, source: str) -> int:
@@ -166,7 +181,7 @@ def _size(network: Network, source: str) -> int:
         return handler.n_neurons
     if isinstance(geometry, Pool):
         return geometry.n_outputs
-    return geometry.n_places if isinstance(geometry, Attention) else handler.n_inputs
+    return geometry.n_places if isinstance(geometry, (Attention, Sum)) else handler.n_inputs
 
 
 def _population_rate(network: Network, source: str | None, log: SourceLog, n_steps: int) -> float | None:

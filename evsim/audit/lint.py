@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evsim.audit.geometry import Attention, Mean, Neurons, Pool, Synapses
+from evsim.audit.geometry import Attention, Mean, Neurons, Pool, Sum, Synapses
 from evsim.audit.layers import AuditedRun, Layer
 from evsim.ledger import OpCounts
 
@@ -66,10 +66,10 @@ def _places_of(layer: Layer) -> Iterator[Place]:
         yield Place(layer.name, "max-pool on membrane values", n, f"{n:,} comparisons of real-valued currents")
     if isinstance(geometry, Synapses):
         yield from _synapses(layer, counts)
-    if layer.kind == "SpikeSum":
+    if isinstance(geometry, Sum):
         n = counts.residual_adds
         yield Place(layer.name, "sum of spikes (SEW)", n, f"{n:,} additions make integer values, not spikes")
-    if isinstance(geometry, Mean) or layer.kind == "SpikeMean":
+    if isinstance(geometry, Mean):
         n = counts.residual_adds + counts.unit_acs
         yield Place(layer.name, "average before the head", n, f"{n:,} additions of real or integer values to a mean")
     scalings = getattr(counts, "scalings", 0)

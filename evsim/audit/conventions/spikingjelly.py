@@ -17,7 +17,7 @@ Source: spikingjelly 2.0.0, activation_based/op_counter/ac.py, synop.py, mac.py.
 
 from __future__ import annotations
 
-from evsim.audit.geometry import Attention, Mean, Neurons, Synapses
+from evsim.audit.geometry import Attention, Mean, Neurons, Sum, Synapses
 from evsim.audit.layers import AuditedRun, Layer
 from evsim.audit.rate_formula import dense_steps, pair_energy
 from evsim.audit.tally import Charge, Tally, tally_layers
@@ -54,7 +54,7 @@ def _charge(layer: Layer) -> Charge:
         return charge.plus("mean", acs=(geometry.n_tokens - 1) * geometry.n_channels * n_calls)
     if isinstance(geometry, Synapses) and layer.norm:
         charge = charge.plus("batch norm", acs=geometry.n_outputs * n_calls + geometry.n_out)
-    if layer.kind == "SpikeSum":
+    if isinstance(geometry, Sum):
         return charge.plus("residual", acs=_sum_additions(layer))
     return charge.plus("residual", acs=layer.n_residual_adds * n_calls)
 
@@ -79,7 +79,7 @@ def _attention(layer: Layer, literal: Charge) -> Charge:
     if geometry.mechanism == "sdsa":
         return literal.to("attention skipped", 0, 0)
     q, v = (int(layer.operands[port].events.sum()) for port in "qv")
-    coincidences = layer.attention_pairs[geometry.starts_with]
+    coincidences = layer.pairs[geometry.starts_with]
     second = v * geometry.n_tokens if geometry.starts_with == "qk" else q * geometry.head_channels
     return literal.to("attention", acs=coincidences + second)
 
