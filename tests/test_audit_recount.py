@@ -23,6 +23,10 @@ BUNDLED = [
 SHARED = [
     ("sdt_cifar_lif", "sdt_cifar_lif.model_best.pth.tar", {}),
     ("sdt_gesture_0111", "sdt_gesture_0111.model_best.pth.tar", {}),
+    ("spikformer_cifar10", "spikformer_cifar10.model_best.pth.tar", {}),
+    ("spikformer_cifar10dvs", "spikformer_cifar10dvs.checkpoint_max_test_acc1.pth", {"n_heads": "2"}),
+    ("v2_static_sew", "v2_static_sew.pth", {"img_size": "64"}),
+    ("v2_dvs2ch_ms", "v2_dvs2ch_ms.pth", {"img_size": "64", "shortcut": "ms"}),
 ]
 
 
