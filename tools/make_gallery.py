@@ -35,10 +35,10 @@ def main() -> None:
     gesture = read_recording(str(zoo_folder() / "gesture_clip_01.h5"))
     tallies = [convention.count(audited) for convention in conventions().values()]
     panel = energy_panel(audited, find_model("step_simple"))
-    layers = ("input", "patch_embed.proj_lif3", "block.0.attn.q_lif", "block.0.attn.talking_heads_lif", "head_lif")
-    save("raster", raster_figure(trace, layers[:4], 7, dpi=DPI))
+    layers = ("input", "patch_embed.proj_lif3", "block.0.attn.q_lif", "block.0.attn.talking_heads_lif")
+    save("raster", raster_figure(trace, layers, 7, dpi=DPI))
     save("rates", drawn(5, 3.2, lambda ax: plot_rates(ax, trace)))
-    save("operations", drawn(6, 4.2, lambda ax: plot_operations(ax, trace.ledger)))
+    save("operations", drawn(6, 5.4, lambda ax: plot_operations(ax, trace.ledger)))
     save("conventions", drawn(6, 2.4, lambda ax: plot_conventions(ax, tallies)))
     save("energy", drawn(6, 1.7, lambda ax: plot_energy(ax, panel)))
     save("attention", drawn(3.2, 3.5, lambda ax: plot_attention(ax, trace, block=1)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from evsim.errors import TraceError
 from evsim.network import INPUT
-from evsim.plots.events import event_image
+from evsim.plots.events import event_image, input_values
 from evsim.plots.theme import LIGHT, Theme
 from evsim.trace import Trace
 
@@ -40,8 +40,8 @@ def plot_attention(ax, trace: Trace, block: int = 0, head: int | None = None, st
         The trace has no such block, head or step, or its attention has no gate.
     """
     passes, opened = gate_passes(trace, block, head, step)
-    height, width, n_channels = trace.layers[INPUT].shape
-    event_image(ax, _input_of(trace, step), theme)
+    height, width = trace.layers[INPUT].shape[:2]
+    event_image(ax, input_values(trace, step), theme)
     rows, cols = np.nonzero(passes)
     share = passes[rows, cols] / max(1, passes.max(initial=0))
     tall, wide = height / passes.shape[0], width / passes.shape[1]
@@ -53,7 +53,8 @@ def plot_attention(ax, trace: Trace, block: int = 0, head: int | None = None, st
     ax.set_ylim(height + 1.8 * strip, -0.5)
     ax.set_aspect("equal")
     total = int(passes.sum())
-    ax.set_title(f"block {block}, {_which('head', head)}, {_which('step', step)}: {total:,} spikes pass", loc="left")
+    chosen = [f"{word} {value}" for word, value in (("head", head), ("step", step)) if value is not None]
+    ax.set_title(f"{', '.join([f'block {block}', *chosen])}: {total:,} spikes pass", loc="left")
     ax.set_xlabel(f"channels: {int((opened > 0).sum())} of {opened.size} gates opened")
     ax.evsim_passes = passes
     return ax
@@ -89,15 +90,6 @@ def gate_passes(
     return tokens.reshape(rows, cols), open_at.sum(axis=0)
 
 
-def _input_of(trace: Trace, step: int | None) -> np.ndarray:
-    """The input [height, width, channels], summed over steps or at one."""
-    data = trace.layers[INPUT]
-    chosen = slice(None) if step is None else data.step == step
-    payload = None if data.payload is None else data.payload[chosen].astype(float)
-    total = np.bincount(data.address[chosen], payload, minlength=int(np.prod(data.shape)))
-    return total.reshape(data.shape)
-
-
 def _draw_squares(ax, cols, rows, sides, token: tuple[float, float], theme: Theme) -> None:
     from matplotlib.collections import PolyCollection
 
@@ -112,7 +104,3 @@ def _gate_map(theme: Theme):
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("evsim-gate", (theme.faint, "#009E73", theme.ink))
-
-
-def _which(word: str, value: int | None) -> str:
-    return f"all {word}s" if value is None else f"{word} {value}"

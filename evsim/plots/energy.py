@@ -31,7 +31,7 @@ def plot_energy(ax, panel):
             ax.barh(range(len(panel.rows)), lengths, left=begin, height=0.62, label=part, color=colour)
             begin = begin + lengths
     for line, row in enumerate(panel.rows):
-        words = "no price" if not row.total else f"{begin[line]:.3g}" + (f"  ({row.ratio:.3g}x)" if line else "")
+        words = _microjoules(begin[line]) + (f"  ({row.ratio:.3g}x)" if line and row.ratio else "")
         ax.annotate(words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(panel.rows)), [row.name for row in panel.rows])
     ax.set_ylim(len(panel.rows) - 0.4, -0.6)
@@ -45,3 +45,8 @@ def plot_energy(ax, panel):
         ax.spines[side].set_visible(False)
     ax.evsim_microjoules = begin
     return ax
+
+
+def _microjoules(value: float) -> str:
+    """Three digits, and no powers of ten."""
+    return "no price" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from evsim.errors import RecordingError
+from evsim.network import INPUT
 from evsim.plots.theme import LIGHT, Theme, polarity_map
 from evsim.recordings.recording import EventRecording, FrameRecording, Recording
+from evsim.trace import Trace
 
-__all__ = ["event_image", "plot_events"]
+__all__ = ["event_image", "input_values", "plot_events"]
 
 _BINS = 200
 
@@ -71,6 +75,14 @@ def event_image(ax, values: np.ndarray, theme: Theme = LIGHT):
     return ax
 
 
+def input_values(trace: Trace, step: int | None = None) -> np.ndarray:
+    """What the network of a trace was given, [height, width, channels]: the sum over steps, or one step."""
+    data = trace.layers[INPUT]
+    chosen = slice(None) if step is None else data.step == step
+    payload = None if data.payload is None else data.payload[chosen].astype(float)
+    return np.bincount(data.address[chosen], payload, minlength=math.prod(data.shape)).reshape(data.shape)
+
+
 def _draw_rates(ax, recording: EventRecording, theme: Theme):
     first, last = (int(recording.t[0]), int(recording.t[-1])) if recording.t.size else (0, 0)
     edges = np.linspace(first, max(last, first + 1), _BINS + 1)
@@ -99,6 +111,6 @@ def _finish_rates(ax, x: str, y: str, theme: Theme) -> None:
     ax.axhline(0, color=theme.ink, linewidth=0.5)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))
     ax.set(xlabel=x, ylabel=y)
-    ax.legend(frameon=False, ncols=2, loc="upper right")
+    ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

@@ -92,7 +92,7 @@ def _stack(ax, names: list[str], columns: list[tuple[str, str, np.ndarray]]) -> 
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     if columns:
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
 
 
 def _engineering():

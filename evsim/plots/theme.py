@@ -24,8 +24,12 @@ class Theme:
     density: tuple[str, ...]
 
 
-LIGHT = Theme("light", "#ffffff", "#1a1a1a", "#c8c8c8", "#0072B2", "#D55E00", ("#ffffff", "#9cc9e3", "#0072B2", "#00263d"))
-DARK = Theme("dark", "#14181c", "#e8e8e8", "#4a5058", "#56B4E9", "#E69F00", ("#14181c", "#0d4f78", "#56B4E9", "#f4fbff"))
+LIGHT = Theme(
+    "light", "#ffffff", "#1a1a1a", "#c8c8c8", "#0072B2", "#D55E00", ("#ffffff", "#9cc9e3", "#0072B2", "#00263d")
+)
+DARK = Theme(
+    "dark", "#14181c", "#e8e8e8", "#4a5058", "#56B4E9", "#E69F00", ("#14181c", "#0d4f78", "#56B4E9", "#f4fbff")
+)
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
@@ -66,6 +70,7 @@ def drawn_with(theme: Theme, font_size: float = 7.0):
         "axes.linewidth": 0.5,
         "xtick.major.width": 0.5,
         "ytick.major.width": 0.5,
+        "text.parse_math": False,  # a dollar in a name is a dollar
         "pdf.fonttype": 42,
         "svg.fonttype": "none",
         "svg.hashsalt": "evsim",
