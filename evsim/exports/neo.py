@@ -21,7 +21,7 @@ def write(trace: Trace, path: str) -> None:
 
     block = neo.Block(name="evsim trace", n_steps=trace.n_steps, provenance=json.dumps(trace.provenance))
     segment = neo.Segment(name="run")
-    segment.spiketrains.extend(_train(neo, name, layer, trace.n_steps) for name, layer in trace.layers.items())
+    segment.spiketrains = [_train(neo, name, layer, trace.n_steps) for name, layer in trace.layers.items()]
     block.segments.append(segment)
     with neo.NixIO(path, mode="ow") as file:
         file.write_block(block)
