@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what the trace holds, words stay where they belong, and odd traces are drawn or refused."""
+"""Pictures: what is drawn is what the trace holds, words stay in their places, odd traces are drawn or refused."""
 
 import warnings
 
