@@ -88,6 +88,8 @@ class RealLinear:
     One MAC per channel and class. Incs `target`, reads `source` and its weights.
     """
 
+    constants = ("weight",)
+
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, source: Current, target: Current
     ) -> None:

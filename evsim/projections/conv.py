@@ -91,6 +91,8 @@ class Conv2d:
     Sets nothing of its own, incs `current`, reads its weights.
     """
 
+    constants = ("rows",)
+
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
     ) -> None:
