@@ -31,10 +31,14 @@ class OpCounts:
     masks : int
         AND or select of one spike with another operand in an attention.
     bias_adds : int
-        Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron.
+        Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron; where an
+        attention reads the current as an operand, one per value it reads.
     residual_adds : int
         Additions of one stream to another as an operation of their own (SEW sums). A membrane shortcut adds
         in place while the projection accumulates, and costs none.
+    scalings : int
+        Multiplications of a finished sum by a constant (the scales of an attention, the 1 / n of a mean): one per
+        value scaled, not per addition, so apart from `macs`. A scale that is a power of two could be a shift.
     updates : int
         Membrane updates (leak and integrate) really performed; a sleeping neuron costs none, the silent
         steps it catches up on when it wakes cost one each.
@@ -58,6 +62,7 @@ class OpCounts:
     masks: int = 0
     bias_adds: int = 0
     residual_adds: int = 0
+    scalings: int = 0
     updates: int = 0
     comparisons: int = 0
     weight_reads: int = 0
