@@ -1,4 +1,4 @@
-"""The end of a network: the mean over tokens, and the logits as a mean over steps."""
+"""The end of a network: the mean over tokens, a classifier of real values, and the logits as a mean over steps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from evsim.current import Current
+from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
-__all__ = ["Readout", "TokenMean"]
+__all__ = ["Readout", "RealLinear", "TokenMean"]
 
 
 class TokenMean:
@@ -24,8 +25,8 @@ class TokenMean:
     target : Current
         [1, n_channels]; inherits the bias of `source`.
 
-    An addition of one token's value is a residual add (a sum of streams, not a weight). Incs `target`,
-    reads `source`.
+    An addition of one token's value is a residual add (a sum of streams, not a weight), the division a scaling.
+    Incs `target`, reads `source`.
     """
 
     def __init__(self, name: str, source: Current, target: Current) -> None:
@@ -44,8 +45,67 @@ class TokenMean:
         self.source.release(step, self.name)
         n_channels = self.source.n_channels
         return Spikes.none(), OpCounts(
-            residual_adds=touched.size, state_reads=touched.size + n_channels, state_writes=n_channels
+            residual_adds=touched.size,
+            scalings=n_channels,
+            state_reads=touched.size + n_channels,
+            state_writes=n_channels,
         )
+
+    def reset(self) -> None:
+        """Forget the currents of unfinished steps."""
+        self.source.reset()
+        self.target.reset()
+
+
+class RealLinear:
+    """X = W x + b on real values, where a network classifies its residual stream and not spikes.
+
+    The constant part of `source` is multiplied once, at build time, and becomes the constant part of `target`; a
+    step multiplies what the events added to it.
+
+    Parameters
+    ----------
+    name : str
+        The checkpoint's module name.
+    weight : float [n_classes, n_channels]
+    bias : float [n_classes] or None
+    source : Current
+        [1, n_channels], all its writers joined.
+    target : Current
+        [1, n_classes].
+
+    Raises
+    ------
+    NetworkError
+        The sizes do not fit.
+
+    One MAC per channel and class. Incs `target`, reads `source` and its weights.
+    """
+
+    def __init__(
+        self, name: str, weight: np.ndarray, bias: np.ndarray | None, source: Current, target: Current
+    ) -> None:
+        expected = (target.n_channels, source.n_channels)
+        if weight.shape != expected:
+            raise NetworkError(f"{name}: weight is {weight.shape}, its currents are {expected} (classes, channels)")
+        self.name = name
+        self.source, self.target = source, target
+        self.weight = np.asarray(weight, np.float64)
+        self.n_inputs = source.n_channels
+        _, self.wakers = source.join_reader(name)
+        constant = self.weight @ source.bias
+        target.join_writer(name, constant if bias is None else constant + bias)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Classify the current of `step`; products are summed in float64, as there is one row."""
+        source, target = self.source.rows(step), self.target.rows(step)
+        target.value[0] += (self.weight @ source.value[0]).astype(np.float32)
+        target.touched[0] = 1
+        self.source.release(step, self.name)
+        n_classes, n_channels = self.weight.shape
+        macs = n_classes * n_channels
+        memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
+        return Spikes.none(), OpCounts(macs=macs, **memory)
 
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
