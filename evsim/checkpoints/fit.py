@@ -10,6 +10,9 @@ from evsim.errors import CheckpointError
 
 __all__ = ["norm_shapes", "select_tensors"]
 
+COUNTERS = (".num_batches_tracked", "total_ops", "total_params")
+"""Ends of names that training tools leave in a state dict (BatchNorm, a profiler): dead everywhere."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -23,14 +26,14 @@ def select_tensors(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The live tensors in declared order, and the names of the dead ones that were dropped.
 
-    ``num_batches_tracked`` counters are dead everywhere.
+    Counters of training tools (`COUNTERS`) are dead everywhere.
 
     Raises
     ------
     CheckpointError
         Tensors are missing, unknown, or have another shape; all are listed.
     """
-    dropped = [name for name in tensors if name in dead or name.endswith(".num_batches_tracked")]
+    dropped = [name for name in tensors if name in dead or name.endswith(COUNTERS)]
     missing = [name for name in live if name not in tensors]
     unknown = [name for name in tensors if name not in live and name not in dropped]
     wrong = [
