@@ -44,6 +44,8 @@ class Current:
         Sum of the biases of the writers joined so far.
     writers : list of str
         Names of the writers joined so far, in run order.
+    is_whole : bool
+        Whether every sum is exact whatever its order, because all writers add whole numbers.
     """
 
     def __init__(self, n_places: int, n_channels: int) -> None:
@@ -51,13 +53,18 @@ class Current:
         self.n_channels = n_channels
         self.bias = np.zeros(n_channels)
         self.writers: list[str] = []
+        self.is_whole = True
         self.readers: list[str] = []
         self._live: dict[int, CurrentRows] = {}
         self._cause: dict[int, Spikes] = {}
         self._free: list[CurrentRows] = []
 
-    def join_writer(self, name: str, bias: np.ndarray | None = None) -> None:
-        """Declare a writer, at build time and in run order."""
+    def join_writer(self, name: str, bias: np.ndarray | None = None, whole: bool = False) -> None:
+        """Declare a writer, at build time and in run order.
+
+        `whole` promises that it adds only whole numbers or dyadic fractions that float32 sums exactly.
+        """
+        self.is_whole = self.is_whole and whole
         self.writers.append(name)
         if bias is not None:
             self.bias = self.bias + bias

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numba import njit
@@ -14,6 +14,8 @@ from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
 __all__ = ["IF", "LIF", "PLIF", "Population"]
+
+_REFERENCE_AXES = {"row,col,channel": "channel,row,col"}
 
 
 class Population:
@@ -39,6 +41,9 @@ class Population:
         1 / tau for LIF, sigmoid(w) for PLIF, 1 for IF (float32).
     leak : {0, 1}
         1 for LIF and PLIF, 0 for IF.
+    reference_axes : str, optional
+        The order of the axes in the official model's tensors, for comparisons; "token" stands for row and col
+        flattened. A map is channel,row,col there.
 
     Sets its membrane potentials, reads `current`, updates nothing else.
     """
@@ -54,13 +59,16 @@ class Population:
         v_reset: float = 0.0,
         rate: float = 0.5,
         leak: int = 1,
+        reference_axes: str | None = None,
     ) -> None:
         self.name, self.shape, self.axes = name, tuple(shape), axes
+        self.reference_axes = reference_axes or _REFERENCE_AXES.get(axes, axes)
         if math.prod(shape) != current.n_places * current.n_channels:
             found = (current.n_places, current.n_channels)
             raise NetworkError(f"{name}: shape {self.shape} does not fit a current of {found} (places, channels)")
         self.current = current
         self.bias, self.wakers = current.join_reader(name)
+        self.is_exact = current.is_whole
         self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
         self.rate, self.leak = np.float32(rate), np.float32(leak)
         self.sleepless = np.flatnonzero(self._can_fire_alone()).astype(np.int64)
@@ -103,6 +111,25 @@ class Population:
         self._last_step.fill(-1)
         self.current.reset()
 
+    def snapshot(self, step: int) -> Callable[[int], tuple[float, float]]:
+        """A function that tells H and X of any neuron as they stand now, at `step` (for verification)."""
+        v, last_step, value = self._v.copy(), self._last_step.copy(), self.current.rows(step).value.copy()
+
+        def charge_of(address: int) -> tuple[float, float]:
+            place, channel = divmod(int(address), self.bias.size)
+            potential, bias = v[place, channel], self.bias[channel]
+            for _ in range(step - 1 - int(last_step[place])):
+                potential += (bias - self.leak * (potential - self.v_reset)) * self._sleep_rate[channel]
+            x = value[place, channel] + bias
+            return float(potential + (x - self.leak * (potential - self.v_reset)) * self.rate), float(x)
+
+        return charge_of
+
+    def overrule(self, address: int, charge: float, spike: bool) -> None:
+        """Give one neuron the membrane potential it would have had if it had spiked, or not (for verification)."""
+        place, channel = divmod(int(address), self.bias.size)
+        self._v[place, channel] = self.v_reset if spike else np.float32(charge)
+
     def _can_fire_alone(self) -> np.ndarray:
         """Channels whose bias drives the membrane to the threshold without any event."""
         if self.leak:
@@ -110,27 +137,27 @@ class Population:
         return self.bias > 0
 
 
-def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0) -> Population:
+def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0, **options) -> Population:
     """H = V + (X - (V - v_reset)) / tau: leaky integrate-and-fire with decaying input.
 
     Exact for tau a power of two (every published network has tau = 2), where dividing and multiplying by the
     reciprocal are the same. Parameters as in `Population`.
     """
-    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0 / tau)
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0 / tau, **options)
 
 
-def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0) -> Population:
+def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0, **options) -> Population:
     """H = V + (X - (V - v_reset)) * sigmoid(w): the time constant 1 + exp(-w) was learnt.
 
     Parameters as in `Population`; `w` is the stored scalar.
     """
     rate = 1.0 / (1.0 + math.exp(-float(w)))
-    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate)
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate, **options)
 
 
-def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0) -> Population:
+def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> Population:
     """H = V + X: integrate-and-fire without leak. Parameters as in `Population`."""
-    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0)
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0, **options)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

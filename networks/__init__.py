@@ -1,0 +1,54 @@
+"""The network families: one file a family, found by looking into this folder.
+
+A family's file offers ``FAMILY`` and ``TITLE`` (names), ``HyperParameters`` (a frozen dataclass of plain values),
+``recognises(shapes)``, ``read_hyper_parameters(shapes, choices)``, ``tensor_shapes(hp)`` and ``build(tensors, hp)``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+
+from evsim.errors import CheckpointError
+
+__all__ = ["families", "family", "recognise"]
+
+
+def families() -> Iterator[ModuleType]:
+    """Every family's module, in the order of the file names."""
+    for module in pkgutil.iter_modules(__path__):
+        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        if hasattr(loaded, "FAMILY"):
+            yield loaded
+
+
+def family(name: str) -> ModuleType:
+    """The module of one family.
+
+    Raises
+    ------
+    CheckpointError
+        No such family.
+    """
+    known = {module.FAMILY: module for module in families()}
+    if name not in known:
+        raise CheckpointError(f"network family {name!r} is unknown, expected one of {', '.join(known)}")
+    return known[name]
+
+
+def recognise(path: str, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
+    """The one family whose tensors these are.
+
+    Raises
+    ------
+    CheckpointError
+        No family recognises the tensor names.
+    """
+    for module in families():
+        if module.recognises(shapes):
+            return module
+    names = ", ".join(list(shapes)[:3])
+    known = ", ".join(module.FAMILY for module in families())
+    raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")

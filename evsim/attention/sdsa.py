@@ -70,7 +70,7 @@ class TokenSum:
         self.name = name
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
-        current.join_writer(name)
+        current.join_writer(name, whole=True)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns."""

@@ -1,0 +1,5 @@
+"""``python -m evsim``."""
+
+from evsim.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""From a training checkpoint to a weights file: recognise the family, read its hyper-parameters, keep its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from evsim import networks
+from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from evsim.checkpoints.choices import Choices
+from evsim.checkpoints.class_names import class_names
+from evsim.checkpoints.fit import select_tensors
+from evsim.checkpoints.weights import Weights, read_weights
+from evsim.network import Network
+
+__all__ = ["build_network", "import_checkpoint", "load_network"]
+
+
+def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) -> tuple[Weights, list[str]]:
+    """Weights (tensors and names unchanged, dead tensors dropped) and notes for the user.
+
+    Parameters
+    ----------
+    path : str
+        A PyTorch checkpoint (zip or legacy) or a safetensors file.
+    options : mapping of str to str
+        Hyper-parameters by name (see the family's `HyperParameters`), and ``split_by`` and ``fit``, the way its
+        recordings were prepared, for the weights file to remember.
+    ema : bool
+        Take the moving-average weights.
+
+    Raises
+    ------
+    CheckpointError
+        Unreadable, hostile, of no known family, tensors missing or unknown, or a hyper-parameter nobody told.
+    """
+    checkpoint = read_checkpoint(path, ema=ema)
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    module = networks.recognise(checkpoint.path, shapes)
+    choices = Choices(checkpoint.path, checkpoint.args, options)
+    hp = module.read_hyper_parameters(shapes, choices)
+    preparation = {
+        "split_by": choices.take("split_by", _split_by, "how events are cut into steps", default=None),
+        "fit": choices.take("fit", str, "how a larger sensor is brought to the input size", default=None),
+    }
+    choices.refuse_unknown()
+    tensors, dropped = select_tensors(checkpoint.path, checkpoint.tensors, *module.tensor_shapes(hp))
+    module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
+    header = {
+        "format_version": 1,
+        "family": module.FAMILY,
+        "title": module.TITLE,
+        "hyper_parameters": asdict(hp),
+        "class_names": class_names(checkpoint.args.get("dataset"), hp.n_classes),
+        "normalisation": _normalisation(checkpoint),
+        "input": preparation,
+        "source": {
+            "file": checkpoint.path.replace("\\", "/").rsplit("/", 1)[-1],
+            "sha256": checkpoint.sha256,
+            "wrapper": checkpoint.wrapper,
+        },
+        "dropped": dropped,
+    }
+    return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
+
+
+def build_network(weights: Weights) -> Network:
+    """The network of a weights file."""
+    module = networks.family(weights.header["family"])
+    hp = module.HyperParameters(**weights.header["hyper_parameters"])
+    tensors, _ = select_tensors("weights", weights.tensors, *module.tensor_shapes(hp))
+    return module.build(tensors, hp)
+
+
+def load_network(path: str) -> tuple[Network, Weights]:
+    """Read a weights file and build its network."""
+    weights = read_weights(path)
+    return build_network(weights), weights
+
+
+def _normalisation(checkpoint: Checkpoint) -> dict | None:
+    mean, std = checkpoint.args.get("mean"), checkpoint.args.get("std")
+    if not mean or not std:
+        return None
+    return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
+
+
+def _split_by(value: object) -> str:
+    if value not in ("number", "time"):
+        raise ValueError("expected number or time")
+    return str(value)

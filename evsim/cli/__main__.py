@@ -1,0 +1,5 @@
+"""``python -m evsim.cli``."""
+
+from evsim.cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evsim.errors import EvsimError
+
+__all__ = ["Fit", "Index", "Order", "SplitBy", "WeightsPath", "parse_settings"]
+
+WeightsPath = Annotated[str, typer.Option("--weights", "-w", help="Weights file (.npz), or a bundled network's name.")]
+Order = Annotated[str, typer.Option(help="Order of the event queue: step (streaming) or stage (weight reuse).")]
+SplitBy = Annotated[str | None, typer.Option(help="Cut events into steps by number or by time.")]
+Fit = Annotated[
+    str | None, typer.Option(help="Bring a sensor to the network's size: crop, pad, downsample=N, average=N.")
+]
+Index = Annotated[str | None, typer.Option(help="Which recording of a file that holds several: number or key.")]
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """``NAME=VALUE`` words as a mapping.
+
+    Raises
+    ------
+    EvsimError
+        A word without "=" or a name given twice.
+    """
+    parsed: dict[str, str] = {}
+    for word in settings:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise EvsimError(f"--set {word}: expected NAME=VALUE")
+        if name in parsed:
+            raise EvsimError(f"--set {name}: given twice")
+        parsed[name] = value
+    return parsed

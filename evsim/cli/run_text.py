@@ -1,0 +1,110 @@
+"""A run report as tables for a person, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evsim.report import LayerRow, RunReport
+
+__all__ = ["print_json", "print_report"]
+
+
+def print_json(report: RunReport) -> None:
+    """One JSON object on standard output."""
+    typer.echo(json.dumps(report.as_dict(), indent=1, allow_nan=False))
+
+
+def print_report(report: RunReport, trace_path: str | None) -> None:
+    """What was loaded, the prediction, the layers, the totals."""
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width to respect
+        console.width = _FULL_WIDTH
+    for line in _loaded(report):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print()
+    console.print(_table(report, is_narrow=console.width < _FULL_WIDTH))
+    for line in _outcome(report, trace_path):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _loaded(report: RunReport) -> Iterator[str]:
+    yield f"network     {report.title} from {report.weights['file']}"
+    yield f"input       {report.input['file']}: {report.input['layout']}"
+    yield from (f"note        {note}" for note in report.notes)
+
+
+def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
+    totals = report.totals.as_dict()
+    counted = ", ".join(f"{totals[name]:,} {word}" for name, word in _ALSO_COUNTED.items())
+    yield f"\nalso counted: {counted}\n"
+    yield f"prediction  {_prediction(report)}"
+    yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
+    memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
+    prepared = f"and {report.compile_seconds:.2f} s to prepare kernels"
+    yield f"time        {report.wall_seconds:.3f} s for {report.n_steps} steps, {prepared}{memory}"
+    if trace_path:
+        yield f"trace       {trace_path}"
+
+
+def _prediction(report: RunReport) -> str:
+    text = f"class {report.prediction}"
+    if report.label is not None:
+        text += f" ({report.label})"
+    if report.true_class is not None:
+        verdict = "right" if report.true_class == report.prediction else "wrong"
+        text += f"; the recording is labelled {report.true_class}: {verdict}"
+    return text
+
+
+def _table(report: RunReport, is_narrow: bool) -> Table:
+    """One line a handler; a narrow terminal sees the columns that matter most."""
+    columns = [name for name in _COLUMNS if not (is_narrow and name in _WIDE_ONLY)]
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("layer", no_wrap=True, overflow="ellipsis")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.layers:
+        table.add_row(row.name, *(_COLUMNS[name](row) for name in columns), style="" if row.neurons else "dim")
+    neurons = sum(row.neurons or 0 for row in report.layers)
+    total = LayerRow("total", "", neurons, None, None, report.totals)
+    table.add_section()
+    table.add_row(total.name, *(_COLUMNS[name](total) for name in columns), style="bold")
+    return table
+
+
+def _count(value: int | None) -> str:
+    return f"{value:,}" if value else ""
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+_FULL_WIDTH = 132
+_WIDE_ONLY = ("neurons", "MACs", "masks", "updates")
+_COLUMNS = {
+    "neurons": lambda row: _count(row.neurons),
+    "events in": lambda row: f"{row.counts.events_in:,}",
+    "events out": lambda row: f"{row.counts.events_out:,}",
+    "rate %": lambda row: _percent(row.firing_rate),
+    "density %": lambda row: _percent(row.operand_density),
+    "ACs": lambda row: _count(row.counts.acs),
+    "MACs": lambda row: _count(row.counts.macs),
+    "masks": lambda row: _count(row.counts.masks),
+    "updates": lambda row: _count(row.counts.updates),
+}
+_ALSO_COUNTED = {
+    "unit_acs": "unit ACs",
+    "bias_adds": "bias additions",
+    "residual_adds": "residual additions",
+    "comparisons": "comparisons",
+    "weight_reads": "weight reads",
+    "state_reads": "state reads",
+    "state_writes": "state writes",
+    "queue_ops": "queue operations",
+}

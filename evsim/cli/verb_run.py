@@ -1,0 +1,52 @@
+"""``evsim run``: one recording through one network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evsim.cli.options import Fit, Index, Order, SplitBy, WeightsPath
+from evsim.errors import EvsimError
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run")(run)
+
+
+def run(
+    weights: WeightsPath = "sdt-nmnist",
+    input: Annotated[
+        str | None, typer.Option("--input", "-i", help="Recording; a bundled digit when left out.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
+    order: Order = "step",
+    split_by: SplitBy = None,
+    fit: Fit = None,
+    index: Index = None,
+) -> None:
+    """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
+    from evsim.cli.progress import Progress
+    from evsim.cli.run_text import print_json, print_report
+    from evsim.run import Preparation
+    from evsim.run import run as run_recording
+    from evsim.trace import write_trace
+    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+
+    if order not in ("step", "stage"):
+        raise EvsimError(f"--order {order}: expected step or stage")
+    path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
+    with Progress() as progress:
+        report, recorded = run_recording(
+            find_weights(weights), path, Preparation(split_by, fit, index), order, [progress]
+        )
+    if trace is not None:
+        write_trace(trace, recorded)
+    if json:
+        print_json(report)
+    else:
+        print_report(report, trace)

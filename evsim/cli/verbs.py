@@ -1,0 +1,45 @@
+"""The verbs, found by looking into this folder: a module ``verb_*.py`` adds its commands to the app it is given."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import typer
+
+from evsim import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="evsim",
+    help="Run trained spiking transformers event by event, and count every operation where it happens.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"evsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _evsim(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", callback=_print_version),
+) -> None:
+    pass
+
+
+def _collect() -> None:
+    from evsim import cli
+
+    for module in pkgutil.iter_modules(cli.__path__):
+        if module.name.startswith("verb_"):
+            importlib.import_module(f"{cli.__name__}.{module.name}").add_to(app)
+
+
+_collect()

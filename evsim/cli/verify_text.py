@@ -1,0 +1,40 @@
+"""A verification in a few lines of text."""
+
+from __future__ import annotations
+
+import typer
+
+from evsim.verify import TOLERANCE, Agreement, Verification
+
+__all__ = ["print_verification"]
+
+
+def print_verification(verification: Verification) -> None:
+    """Each level with its numbers, then the verdict."""
+    flips = verification.flips
+    _print_level("exact (whole-number currents, fed with the reference's spikes)", verification.exact)
+    _print_level("local (every other population, fed with the reference's spikes)", verification.local)
+    for flip in flips[:20]:
+        typer.echo(
+            f"    {flip.population} sample {flip.sample} step {flip.step} address {flip.address}: "
+            f"H - v_threshold = {flip.margin:.2e}, X = {flip.current:.4g}, "
+            f"{'within' if flip.is_excused else 'OUTSIDE'} {TOLERANCE:g} * max(1, |X|)"
+        )
+    if len(flips) > 20:
+        typer.echo(f"    and {len(flips) - 20} more, {len(verification.unexcused)} of all outside the tolerance")
+    _print_level("free-running", verification.free)
+    for name, count in list(verification.free.by_population.items())[:30]:
+        typer.echo(f"    {name}: {count:,}")
+    typer.echo(
+        f"logits: largest difference {verification.logits_difference:.3g}; predictions differing: "
+        f"{verification.predictions_differing} of {verification.samples}"
+    )
+    typer.echo("agrees" if verification.agrees else "DISAGREES")
+
+
+def _print_level(name: str, level: Agreement) -> None:
+    if level.compared == 0:
+        typer.echo(f"{name}: nothing to compare")
+        return
+    rate = f" ({1e6 * level.differing / level.compared:.3g} per million)" if level.differing else ""
+    typer.echo(f"{name}: {level.differing:,} of {level.compared:,} neuron-steps differ{rate}")

@@ -1,0 +1,7 @@
+"""One file a layout inside HDF5, found by being here.
+
+A layout module has two functions:
+
+    recognises(file: h5py.File) -> bool
+    read(path: Path, file: h5py.File, options: ReadOptions) -> RawEvents | FrameRecording
+"""

@@ -1,0 +1,103 @@
+"""Steps: a recording cut into the steps of a network, as the spikes its first layer receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evsim.errors import RecordingError
+from evsim.recordings.binning import bin_events
+from evsim.recordings.fit import Fit, fit_frames
+from evsim.recordings.recording import EventRecording, ImageRecording, Recording
+from evsim.spikes import Spikes
+
+__all__ = ["Steps", "frame_spikes", "image_spikes", "to_steps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The input of a network, step by step.
+
+    Parameters
+    ----------
+    spikes : tuple of Spikes
+        One a step; addresses on a map of `shape`.
+    constant : bool
+        Every step is the same object (a direct-coded image), so that a stem may compute it once.
+    shape : (int, int, int)
+        Height, width and n_channels of the map.
+    layout, label, notes
+        As in the recording; notes also say what was done to it on the way.
+    """
+
+    spikes: tuple[Spikes, ...]
+    constant: bool
+    shape: tuple[int, int, int]
+    layout: str
+    label: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.spikes)
+
+
+def to_steps(
+    recording: Recording,
+    n_steps: int,
+    n_channels: int,
+    height: int,
+    width: int,
+    split_by: str = "number",
+    fit: Fit | None = None,
+) -> Steps:
+    """Cut a recording into the input of a network that takes n_channels x height x width.
+
+    Events are binned into n_steps. Frames keep their own number of steps, as the official code lets the data decide.
+    An image is repeated n_steps times.
+
+    Raises
+    ------
+    RecordingError
+        When channels or sizes do not fit (and `fit` does not allow the change).
+    """
+    if n_steps < 1:
+        raise RecordingError(f"n_steps is {n_steps}; expected at least 1")
+    notes = list(recording.notes)
+    frames = _frames(recording, n_steps, split_by, notes)
+    if frames.shape[1] != n_channels:
+        raise RecordingError(
+            f"the recording has {frames.shape[1]} channels but the network takes {n_channels} ({recording.layout})"
+        )
+    found = frames.shape[-2:]
+    frames = fit_frames(frames, height, width, fit)
+    if fit is not None and fit != Fit():
+        notes.append(f"frames of {found[0]}x{found[1]} were fitted to {height}x{width} by {fit}")
+    constant = isinstance(recording, ImageRecording)
+    spikes = (image_spikes(frames[0]),) * n_steps if constant else frame_spikes(frames)
+    shape = (height, width, n_channels)
+    return Steps(spikes, constant, shape, recording.layout, recording.label, tuple(notes))
+
+
+def _frames(recording: Recording, n_steps: int, split_by: str, notes: list[str]) -> np.ndarray:
+    """float32 [n_steps, n_channels, height, width]; an image is one step."""
+    if isinstance(recording, EventRecording):
+        notes.append(f"{recording.t.size} events were cut into {n_steps} steps by {split_by}")
+        return bin_events(recording, n_steps, split_by)
+    if isinstance(recording, ImageRecording):
+        return recording.image[None]
+    if len(recording.frames) != n_steps:
+        notes.append(f"the file has {len(recording.frames)} frames, the network was asked for {n_steps}: the file wins")
+    return recording.frames
+
+
+def frame_spikes(frames: np.ndarray) -> tuple[Spikes, ...]:
+    """The spikes of each frame of [n_steps, n_channels, height, width]; counts are int32 payloads."""
+    return tuple(Spikes.from_dense(np.moveaxis(frame, 0, -1)) for frame in frames)
+
+
+def image_spikes(image: np.ndarray) -> Spikes:
+    """Real-valued spikes of an image [n_channels, height, width]: every nonzero value is one event, payload float32."""
+    flat = np.ascontiguousarray(np.moveaxis(image, 0, -1), dtype=np.float32).reshape(-1)
+    address = np.flatnonzero(flat).astype(np.int32)
+    return Spikes(address, flat[address])

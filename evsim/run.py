@@ -1,0 +1,163 @@
+"""run: one recording through one network, with everything a person wants to know of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evsim import __version__
+from evsim.checkpoints.importing import load_network
+from evsim.checkpoints.weights import Weights
+from evsim.network import INPUT, Network
+from evsim.recordings.fit_text import parse_fit
+from evsim.recordings.read import read_recording
+from evsim.recordings.recording import Recording
+from evsim.recordings.steps import Steps, to_steps
+from evsim.report import RunReport, layer_rows
+from evsim.simulator import Observer, Result, simulate
+from evsim.trace import Probe, Trace
+
+__all__ = ["Preparation", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a recording becomes the steps of a network; None leaves it to what the weights file remembers.
+
+    Parameters
+    ----------
+    split_by : {"number", "time"}, optional
+    fit : str, optional
+        See `evsim.recordings.fit_text.parse_fit`.
+    index : int or str, optional
+        Which recording of a file that holds several: its number or its key.
+    """
+
+    split_by: str | None = None
+    fit: str | None = None
+    index: int | str | None = None
+
+
+def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:
+    """Read a recording and cut it into the steps of `network`; what was decided is in the notes."""
+    normalisation = weights.header.get("normalisation")
+    pixels = (normalisation["mean"], normalisation["std"]) if normalisation else None
+    recording = read_recording(path, index=preparation.index, normalise=pixels)
+    return fit_recording(network, weights, recording, preparation)
+
+
+def fit_recording(network: Network, weights: Weights, recording: Recording, preparation: Preparation) -> Steps:
+    """Cut a recording into the steps of `network`, as the user says or the weights file remembers."""
+    remembered = weights.header.get("input") or {}
+    height, width, n_channels = network.input_shape
+    return to_steps(
+        recording,
+        n_steps=network.n_steps,
+        n_channels=n_channels,
+        height=height,
+        width=width,
+        split_by=preparation.split_by or remembered.get("split_by") or "number",
+        fit=parse_fit(preparation.fit or remembered.get("fit")),
+    )
+
+
+def run(
+    weights_path: str,
+    input_path: str,
+    preparation: Preparation | None = None,
+    order: str = "step",
+    probes: Sequence[Observer] = (),
+) -> tuple[RunReport, Trace]:
+    """Simulate one recording and report it.
+
+    Raises
+    ------
+    EvsimError
+        Weights or recording unreadable, or they do not fit each other.
+    """
+    network, weights = load_network(weights_path)
+    steps = prepare_input(network, weights, input_path, preparation or Preparation())
+    probe = Probe([INPUT, *(p.name for p in network.populations())])
+    with _compile_clock() as compiled:
+        begin = time.perf_counter()
+        result = simulate(network, steps.spikes, [probe, *probes], order)
+        elapsed = time.perf_counter() - begin
+    report = _report(network, weights, steps, result, (weights_path, input_path), elapsed, compiled.seconds)
+    return report, Trace.collect(network, probe, result, _provenance(report))
+
+
+def _report(
+    network: Network,
+    weights: Weights,
+    steps: Steps,
+    result: Result,
+    paths: tuple[str, str],
+    elapsed: float,
+    compile_seconds: float,
+) -> RunReport:
+    names = weights.header.get("class_names")
+    return RunReport(
+        network=weights.header["family"],
+        title=weights.header.get("title", ""),
+        hyper_parameters=weights.header["hyper_parameters"],
+        weights={"file": Path(paths[0]).name, "sha256": _sha256(paths[0]), "source": weights.header.get("source")},
+        input={"file": Path(paths[1]).name, "sha256": _sha256(paths[1]), "layout": steps.layout},
+        notes=list(steps.notes),
+        n_steps=result.n_steps,
+        prediction=result.prediction,
+        label=names[result.prediction] if names else None,
+        true_class=steps.label,
+        logits=[float(value) for value in result.logits],
+        layers=layer_rows(network, result),
+        wall_seconds=elapsed - compile_seconds,
+        compile_seconds=compile_seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        version=__version__,
+    )
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far; 0 where the operating system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _provenance(report: RunReport) -> dict:
+    keys = ("network", "hyper_parameters", "weights", "input", "notes", "version")
+    return {key: getattr(report, key) for key in keys}
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Clock:
+    seconds = 0.0
+
+
+@contextmanager
+def _compile_clock():
+    """Adds up the time Numba spends compiling kernels or loading them from its cache."""
+    from numba.core import event
+
+    clock = _Clock()
+
+    def add(seconds: float) -> None:
+        clock.seconds += seconds
+
+    with event.install_timer("numba:compiler_lock", add):
+        yield clock

@@ -1,0 +1,53 @@
+"""Make the recordings of networks/zoo from the public datasets.
+
+    python tools/make_zoo_recordings.py NMNIST_ZIP DVS_GESTURE_FOLDER
+
+NMNIST_ZIP holds `NMNIST/Test/<digit>/<id>.bin`; the folder holds SpikingJelly's .npz clips (t, x, y, p).
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from evsim.recordings import read_recording, write_events_hdf5
+from evsim.recordings.check import check
+from evsim.recordings.options import ReadOptions
+from evsim.recordings.readers.nmnist import decode
+
+ZOO = Path(__file__).parents[1] / "networks" / "zoo"
+NMNIST = "N-MNIST test set, recording {}. Orchard, Jayawant, Cohen and Thakor (2015), Frontiers in Neuroscience 9:437"
+GESTURE = "DVS128 Gesture, {}, class not recorded. Amir et al. (2017), CVPR"
+
+
+def write_digits(archive_path: Path) -> None:
+    """The first test recording of each class."""
+    with zipfile.ZipFile(archive_path) as archive:
+        names = sorted((name for name in archive.namelist() if "/Test/" in name and name.endswith(".bin")), key=_id)
+        for digit in range(10):
+            name = next(name for name in names if name.split("/")[-2] == str(digit))
+            raw = replace(decode(np.frombuffer(archive.read(name), np.uint8)), sensor=(34, 34), label=digit)
+            recording = check(name, raw, ReadOptions())
+            source = NMNIST.format(Path(name).name)
+            write_events_hdf5(ZOO / f"nmnist_digit_{digit}.h5", recording, source, "CC BY-SA 4.0")
+
+
+def write_gesture(folder: Path) -> None:
+    """The clip with the fewest events."""
+    clips = [read_recording(path, sensor=(128, 128)) for path in sorted(folder.glob("clip_*.npz"))]
+    fewest = min(range(len(clips)), key=lambda number: clips[number].t.size)
+    number = f"{fewest + 1:02d}"
+    write_events_hdf5(ZOO / f"gesture_clip_{number}.h5", clips[fewest], GESTURE.format(f"clip {number}"), "CC BY 4.0")
+
+
+def _id(name: str) -> str:
+    return name.split("/")[-1]
+
+
+if __name__ == "__main__":
+    write_digits(Path(sys.argv[1]))
+    write_gesture(Path(sys.argv[2]))
