@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evsim.current import Current
+from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
@@ -98,19 +98,23 @@ class RealLinear:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Classify the current of `step`; products are summed in float64, as there is one row."""
-        source, target = self.source.rows(step), self.target.rows(step)
-        target.value[0] += (self.weight @ source.value[0]).astype(np.float32)
-        target.touched[0] = 1
+        source = self.source.rows(step)
+        counts = self._classify(source.value[0], self.target.rows(step)) if source.touched[0] else OpCounts()
         self.source.release(step, self.name)
-        n_classes, n_channels = self.weight.shape
-        macs = n_classes * n_channels
-        memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
-        return Spikes.none(), OpCounts(macs=macs, **memory)
+        return Spikes.none(), counts
 
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
         self.source.reset()
         self.target.reset()
+
+    def _classify(self, value: np.ndarray, target: CurrentRows) -> OpCounts:
+        target.value[0] += (self.weight @ value).astype(np.float32)
+        target.touched[0] = 1
+        n_classes, n_channels = self.weight.shape
+        macs = n_classes * n_channels
+        memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
+        return OpCounts(macs=macs, **memory)
 
 
 class Readout:
