@@ -40,9 +40,11 @@ class Assembly:
         weight, bias = fold_batch_norm(self.tensors, layer, norm)
         return self.network.add(Linear(layer, weight, bias, current.n_places, current), source)
 
-    def neurons(self, name: str, current: Current, shape: tuple[int, ...], axes: str, v_threshold: float = 1.0) -> str:
+    def neurons(
+        self, name: str, current: Current, shape: tuple[int, ...], axes: str, v_threshold: float = 1.0, **options
+    ) -> str:
         """A PLIF population where the checkpoint holds its time constant (``name.w``), else LIF with tau 2."""
         w = self.tensors.get(f"{name}.w")
         if w is None:
-            return self.network.add(LIF(name, current, shape, axes, v_threshold))
-        return self.network.add(PLIF(name, current, shape, axes, w, v_threshold))
+            return self.network.add(LIF(name, current, shape, axes, v_threshold, **options))
+        return self.network.add(PLIF(name, current, shape, axes, w, v_threshold, **options))

@@ -62,6 +62,7 @@ def fit_recording(network: Network, weights: Weights, recording: Recording, prep
         width=width,
         split_by=preparation.split_by or remembered.get("split_by") or "number",
         fit=parse_fit(preparation.fit or remembered.get("fit")),
+        event_channels=network.event_channels,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +34,7 @@ EVENT_CHANNELS = ((0,), (1,), (0, 1))
 """What an event camera feeds the three input channels: off, on, and the sum of both polarities."""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """Sizes of one stage: width, heads, patch side of the attention, and number of (DSSA, GWFFN) pairs."""
 
     n_channels: int
@@ -49,9 +49,10 @@ class HyperParameters:
 
     Parameters
     ----------
-    stages : tuple of Stage
+    n_channels, n_heads, patches, depths : tuple of int
+        One value a stage, see `Stage`; from the shapes of the tensors.
     mlp_ratio, group_size, in_channels, n_classes : int
-        From the shapes of the tensors, like the stages.
+        From the shapes of the tensors.
     stem : {"7x7", "3x3"}
         From the kernel of the first convolution: 7x7 with stride 2 and a max-pool, or 3x3 alone.
     neuron : {"lif", "plif", "if"}
@@ -64,7 +65,10 @@ class HyperParameters:
         Input side for which the attention scale c2 was fixed (`img_size` of the constructor); not stored.
     """
 
-    stages: tuple[Stage, ...]
+    n_channels: tuple[int, ...]
+    n_heads: tuple[int, ...]
+    patches: tuple[int, ...]
+    depths: tuple[int, ...]
     mlp_ratio: int
     group_size: int
     in_channels: int
@@ -75,6 +79,11 @@ class HyperParameters:
     height: int
     width: int
     scale_size: int
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The sizes of each stage."""
+        return [Stage(*sizes) for sizes in zip(self.n_channels, self.n_heads, self.patches, self.depths, strict=True)]
 
 
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -92,8 +101,12 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     if kernel not in (3, 7):
         raise CheckpointError(f"{choices.path}: prologue.0.weight has a {kernel}x{kernel} kernel, expected 7x7 or 3x3")
     height, width = choices.take("img_size", _size, "rows and columns of the input, H or HxW; scales the attention")
+    n_channels, n_heads, patches, depths = zip(*_stages(shapes, choices.path), strict=True)
     return HyperParameters(
-        stages=_stages(shapes, choices.path),
+        n_channels=n_channels,
+        n_heads=n_heads,
+        patches=patches,
+        depths=depths,
         mlp_ratio=shapes["layers.0.1.up.1.weight"][0] // max(shapes["layers.0.1.up.1.weight"][1], 1),
         group_size=shapes["layers.0.1.conv.0.1.weight"][1],
         in_channels=in_channels,
@@ -127,7 +140,8 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     _check_sizes(hp)
-    net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
+    event_channels = EVENT_CHANNELS if hp.in_channels == len(EVENT_CHANNELS) else None
+    net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps, event_channels)
     layers = Assembly(net, tensors)
     u, height, width = _prologue(layers, hp)  # H/4 x W/4 x u, or H x W x u: real
     for s, stage in enumerate(hp.stages):
@@ -187,13 +201,19 @@ def _dssa(
     map_current = Current(n_tokens, rate_x.size * y.n_places)
     c1 = 1 / np.sqrt(rate_x * (n_channels // rate_x.size))
     net.add(MapProduct(f"{name}.matmul1", y, c1, n_tokens, map_current), x)
-    map_shape = (n_tokens, rate_x.size, y.n_places)  # N x heads x P
-    a = _neurons(layers, hp, f"{name}.activation_attn", map_current, map_shape, "token,head,query")
+    a = _attention_map(layers, hp, f"{name}.activation_attn", map_current, (height, width, rate_x.size, y.n_places))
     out_current = Current(n_tokens, n_channels)
     c2 = 1 / np.sqrt(rate_a * n_scale_tokens)
     net.add(ValueProduct(f"{name}.matmul2", y, c2, n_tokens, out_current), a)
     out = _neurons(layers, hp, f"{name}.activation_out", out_current, shape)  # height x width x u
     layers.linear(f"{name}.Wproj", f"{name}.norm_proj.bn", out, u)
+
+
+def _attention_map(
+    layers: Assembly, hp: HyperParameters, name: str, current: Current, shape: tuple[int, int, int, int]
+) -> str:
+    """A = LIF(current), kept as height x width x heads x P where the official tensor is heads x P x N."""
+    return _neurons(layers, hp, name, current, shape, "row,col,head,query", reference_axes="head,query,token")
 
 
 def _gwffn(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tuple[int, int, int]) -> None:
@@ -211,12 +231,18 @@ def _gwffn(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: 
 
 
 def _neurons(
-    layers: Assembly, hp: HyperParameters, name: str, current: Current, shape: tuple[int, ...], axes="row,col,channel"
+    layers: Assembly,
+    hp: HyperParameters,
+    name: str,
+    current: Current,
+    shape: tuple[int, ...],
+    axes: str = "row,col,channel",
+    **options,
 ) -> str:
     """LIF and PLIF as every family has them; IF where the user says so (the official class no configuration uses)."""
     if hp.neuron == "if":
-        return layers.network.add(IF(name, current, shape, axes))
-    return layers.neurons(name, current, shape, axes)
+        return layers.network.add(IF(name, current, shape, axes, **options))
+    return layers.neurons(name, current, shape, axes, **options)
 
 
 def _firing_rate(layers: Assembly, name: str) -> np.ndarray:
@@ -243,18 +269,20 @@ def _n_scale_tokens(hp: HyperParameters, s: int) -> int:
     return (side // hp.stages[s].patch) ** 2
 
 
-def _stages(shapes: Mapping[str, tuple[int, ...]], path: str) -> tuple[Stage, ...]:
+def _stages(shapes: Mapping[str, tuple[int, ...]], path: str) -> list[Stage]:
     """One stage for each layers.S; its first attention gives the sizes, the number of its layers.S.I the depth."""
     blocks = {match.groups() for name in shapes if (match := re.match(r"layers\.(\d+)\.(\d+)\.", name))}
     stages = []
     for s in range(len({stage for stage, _ in blocks})):
         first = f"layers.{s}.{min(s, 1)}"
         n_blocks = sum(stage == str(s) for stage, _ in blocks)
-        rate, weight = shapes.get(f"{first}.firing_rate_x", ()), shapes.get(f"{first}.W.weight", ())
-        if len(rate) != 5 or len(weight) != 4:
-            raise CheckpointError(f"{path}: {first} has no 5-D firing_rate_x and 4-D W.weight: not an attention")
-        stages.append(Stage(n_channels=weight[1], n_heads=rate[2], patch=weight[2], depth=n_blocks // 2))
-    return tuple(stages)
+        for name, n_axes in ((f"{first}.firing_rate_x", 5), (f"{first}.W.weight", 4)):
+            if len(shapes.get(name, ())) != n_axes:
+                raise CheckpointError(f"{path}: no {n_axes}-D tensor {name}, which a SpikingResformer has")
+        _, n_channels, patch, _ = shapes[f"{first}.W.weight"]
+        n_heads = shapes[f"{first}.firing_rate_x"][2]
+        stages.append(Stage(n_channels, n_heads, patch, depth=n_blocks // 2))
+    return stages
 
 
 def _pairs(s: int, stage: Stage) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +51,13 @@ def to_steps(
     width: int,
     split_by: str = "number",
     fit: Fit | None = None,
+    event_channels: Sequence[Sequence[int]] | None = None,
 ) -> Steps:
     """Cut a recording into the input of a network that takes n_channels x height x width.
 
     Events are binned into n_steps. Frames keep their own number of steps, as the official code lets the data decide.
-    An image is repeated n_steps times.
+    An image is repeated n_steps times. Where `event_channels` names the polarities that each input channel adds up,
+    frames of two polarities are recombined so.
 
     Raises
     ------
@@ -65,6 +68,9 @@ def to_steps(
         raise RecordingError(f"n_steps is {n_steps}; expected at least 1")
     notes = list(recording.notes)
     frames = _frames(recording, n_steps, split_by, notes)
+    if event_channels is not None and frames.shape[1] == 2 and not isinstance(recording, ImageRecording):
+        frames = np.stack([frames[:, list(polarities)].sum(axis=1) for polarities in event_channels], axis=1)
+        notes.append(f"the {n_channels} input channels are sums of the polarities {event_channels}")
     if frames.shape[1] != n_channels:
         raise RecordingError(
             f"the recording has {frames.shape[1]} channels but the network takes {n_channels} ({recording.layout})"
