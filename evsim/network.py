@@ -50,22 +50,12 @@ class Network:
         Height, width and channels of one step's input.
     n_steps : int
         Steps the network was trained with.
-    event_channels : tuple of tuple of int, optional
-        What an event camera feeds each input channel: the polarities whose counts it adds up. None for a channel a
-        polarity.
     """
 
-    def __init__(
-        self,
-        name: str,
-        input_shape: tuple[int, int, int],
-        n_steps: int,
-        event_channels: tuple[tuple[int, ...], ...] | None = None,
-    ) -> None:
+    def __init__(self, name: str, input_shape: tuple[int, int, int], n_steps: int) -> None:
         self.name = name
         self.input_shape = input_shape
         self.n_steps = n_steps
-        self.event_channels = event_channels
         self.handlers: list[Handler] = []
         self.sources: list[dict[str, str]] = []
         self._stages: dict[str, int] = {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from evsim import __version__
 from evsim.checkpoints.importing import load_network
@@ -15,7 +18,7 @@ from evsim.checkpoints.weights import Weights
 from evsim.network import INPUT, Network
 from evsim.recordings.fit_text import parse_fit
 from evsim.recordings.read import read_recording
-from evsim.recordings.recording import Recording
+from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 from evsim.recordings.steps import Steps, to_steps
 from evsim.report import RunReport, layer_rows
 from evsim.simulator import Observer, Result, simulate
@@ -61,9 +64,19 @@ def fit_recording(network: Network, weights: Weights, recording: Recording, prep
         height=height,
         width=width,
         split_by=preparation.split_by or remembered.get("split_by") or "number",
-        fit=parse_fit(preparation.fit or remembered.get("fit")),
-        event_channels=network.event_channels,
+        fit=parse_fit(preparation.fit or _remembered_fit(remembered, recording)),
     )
+
+
+def _remembered_fit(remembered: Mapping[str, str | None], recording: Recording) -> str | None:
+    """The fit of the training, for recordings of the sensor it was made for; any other must be fitted by the user."""
+    size = recording.sensor if isinstance(recording, EventRecording) else _pixels_of(recording).shape[-2:]
+    return remembered.get("fit") if remembered.get("sensor") == f"{size[0]}x{size[1]}" else None
+
+
+def _pixels_of(recording: FrameRecording | ImageRecording) -> np.ndarray:
+    """The array of a recording that is not events."""
+    return recording.frames if isinstance(recording, FrameRecording) else recording.image
 
 
 def run(
@@ -71,9 +84,17 @@ def run(
     input_path: str,
     preparation: Preparation | None = None,
     order: str = "step",
-    probes: Sequence[Observer] = (),
+    watch: Callable[[Network, int], Watcher] | None = None,
 ) -> tuple[RunReport, Trace]:
     """Simulate one recording and report it.
+
+    Parameters
+    ----------
+    weights_path, input_path : str
+    preparation : Preparation, optional
+    order : {"step", "stage"}
+    watch : callable, optional
+        Given the network and the number of steps, makes an observer that is closed after the run.
 
     Raises
     ------
@@ -83,12 +104,28 @@ def run(
     network, weights = load_network(weights_path)
     steps = prepare_input(network, weights, input_path, preparation or Preparation())
     probe = Probe([INPUT, *(p.name for p in network.populations())])
-    with _compile_clock() as compiled:
+    with _compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
         begin = time.perf_counter()
-        result = simulate(network, steps.spikes, [probe, *probes], order)
+        result = simulate(network, steps.spikes, [probe, *watchers], order)
         elapsed = time.perf_counter() - begin
     report = _report(network, weights, steps, result, (weights_path, input_path), elapsed, compiled.seconds)
     return report, Trace.collect(network, probe, result, _provenance(report))
+
+
+class Watcher(Observer, Protocol):
+    """An observer that must be told when the run is over."""
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def _watched(watch: Callable[[Network, int], Watcher] | None, network: Network, n_steps: int):
+    watchers = [] if watch is None else [watch(network, n_steps)]
+    try:
+        yield watchers
+    finally:
+        for watcher in watchers:
+            watcher.close()
 
 
 def _report(

@@ -5,6 +5,8 @@
 
 A membrane shortcut runs through each stage: the real-valued stream U. Names and shapes are those of the official
 checkpoints. Shapes in comments are rows x columns x channels; u is the width of the stage.
+
+Event cameras feed three channels too: off, on and their sum (``fit on_off_sum``), resized before they are summed.
 """
 
 from __future__ import annotations
@@ -30,8 +32,6 @@ from evsim.readout import Readout, RealLinear, TokenMean
 
 FAMILY = "spikingresformer"
 TITLE = "SpikingResformer (official layout)"
-EVENT_CHANNELS = ((0,), (1,), (0, 1))
-"""What an event camera feeds the three input channels: off, on, and the sum of both polarities."""
 
 
 class Stage(NamedTuple):
@@ -140,8 +140,7 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     _check_sizes(hp)
-    event_channels = EVENT_CHANNELS if hp.in_channels == len(EVENT_CHANNELS) else None
-    net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps, event_channels)
+    net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
     layers = Assembly(net, tensors)
     u, height, width = _prologue(layers, hp)  # H/4 x W/4 x u, or H x W x u: real
     for s, stage in enumerate(hp.stages):

@@ -66,7 +66,7 @@ def test_full_size_gesture_network_differs_only_where_rounding_decides(shared):
 
 
 def test_trained_nmnist_network_predicts_as_the_official_code_on_all_test_recordings(shared):
-    options = {"split_by": "time", "fit": "crop"}
+    options = {"split_by": "time", "fit": "crop", "sensor": "34x34"}
     weights, _ = import_checkpoint(str(shared / "fixtures/trained/sdt_nmnist_T4.pth.tar"), options)
     reference = read_reference(shared / "fixtures/trained/sdt_nmnist_T4.npz")
     network = build_network(weights)

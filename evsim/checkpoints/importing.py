@@ -10,7 +10,9 @@ from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.class_names import class_names
 from evsim.checkpoints.fit import select_tensors
+from evsim.checkpoints.header import check_preparation, read_header_values, read_preparation
 from evsim.checkpoints.weights import Weights, read_weights
+from evsim.errors import CheckpointError
 from evsim.network import Network
 
 __all__ = ["build_network", "import_checkpoint", "load_network"]
@@ -24,8 +26,8 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     path : str
         A PyTorch checkpoint (zip or legacy) or a safetensors file.
     options : mapping of str to str
-        Hyper-parameters by name (see the family's `HyperParameters`), and ``split_by`` and ``fit``, the way its
-        recordings were prepared, for the weights file to remember.
+        Hyper-parameters by name (see the family's `HyperParameters`), and ``split_by``, ``fit`` and ``sensor``, the
+        way its recordings were prepared, for the weights file to remember.
     ema : bool
         Take the moving-average weights.
 
@@ -39,10 +41,7 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     module = networks.recognise(checkpoint.path, shapes)
     choices = Choices(checkpoint.path, checkpoint.args, options)
     hp = module.read_hyper_parameters(shapes, choices)
-    preparation = {
-        "split_by": choices.take("split_by", _split_by, "how events are cut into steps", default=None),
-        "fit": choices.take("fit", str, "how a larger sensor is brought to the input size", default=None),
-    }
+    preparation = read_preparation(choices)
     choices.refuse_unknown()
     tensors, dropped = select_tensors(checkpoint.path, checkpoint.tensors, *module.tensor_shapes(hp))
     module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
@@ -64,18 +63,28 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
 
 
-def build_network(weights: Weights) -> Network:
-    """The network of a weights file."""
+def build_network(weights: Weights, path: str = "weights") -> Network:
+    """The network of a weights file.
+
+    Raises
+    ------
+    CheckpointError
+        The header names no known family, or its hyper-parameters do not describe a network of these tensors.
+    """
     module = networks.family(weights.header["family"])
-    hp = module.HyperParameters(**weights.header["hyper_parameters"])
-    tensors, _ = select_tensors("weights", weights.tensors, *module.tensor_shapes(hp))
-    return module.build(tensors, hp)
+    hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
+    try:
+        tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
+        return module.build(tensors, hp)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its hyper-parameters describe no {module.FAMILY} network ({error})") from error
 
 
 def load_network(path: str) -> tuple[Network, Weights]:
     """Read a weights file and build its network."""
     weights = read_weights(path)
-    return build_network(weights), weights
+    check_preparation(path, weights.header)
+    return build_network(weights, path), weights
 
 
 def _normalisation(checkpoint: Checkpoint) -> dict | None:
@@ -83,9 +92,3 @@ def _normalisation(checkpoint: Checkpoint) -> dict | None:
     if not mean or not std:
         return None
     return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
-
-
-def _split_by(value: object) -> str:
-    if value not in ("number", "time"):
-        raise ValueError("expected number or time")
-    return str(value)

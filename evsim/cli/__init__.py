@@ -19,6 +19,9 @@ def main() -> None:
     except EvsimError as error:
         print(f"evsim: {error}", file=sys.stderr)
         sys.exit(ExitCode.BAD_INPUT)
+    except MemoryError as error:
+        print(f"evsim: not enough memory: {error or 'the network or recording is too large'}", file=sys.stderr)
+        sys.exit(ExitCode.BAD_INPUT)
     except KeyboardInterrupt:
         print("evsim: interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)

@@ -40,10 +40,8 @@ def run(
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
     path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
-    with Progress() as progress:
-        report, recorded = run_recording(
-            find_weights(weights), path, Preparation(split_by, fit, index), order, [progress]
-        )
+    preparation = Preparation(split_by, fit, index)
+    report, recorded = run_recording(find_weights(weights), path, preparation, order, watch=Progress)
     if trace is not None:
         write_trace(trace, recorded)
     if json:

@@ -16,6 +16,7 @@ _HOME = {
     "bin_events": "binning",
     "Fit": "fit",
     "fit_frames": "fit",
+    "parse_fit": "fit_text",
     "Steps": "steps",
     "to_steps": "steps",
 }

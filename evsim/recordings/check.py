@@ -52,8 +52,10 @@ def check(path, found: RawEvents | FrameRecording | ImageRecording, options: Rea
     if isinstance(found, RawEvents):
         return _check_events(path, found, options)
     if isinstance(found, FrameRecording):
-        return replace(found, frames=_real_array(path, "frames", found.frames, "n_steps, n_channels, height, width"))
-    return replace(found, image=_real_array(path, "image", found.image, "n_channels, height, width"))
+        frames = _real_array(path, "frames", found.frames, "n_steps, n_channels, height, width")
+        return replace(found, frames=frames, path=str(path))
+    image = _real_array(path, "image", found.image, "n_channels, height, width")
+    return replace(found, image=image, path=str(path))
 
 
 def _check_events(path, raw: RawEvents, options: ReadOptions) -> EventRecording:
@@ -64,7 +66,7 @@ def _check_events(path, raw: RawEvents, options: ReadOptions) -> EventRecording:
     p = _polarity(path, raw.p, notes)
     sensor = _sensor(path, (int(y.max()), int(x.max())), options.sensor or raw.sensor, notes)
     t, x, y, p = _in_order(t, x, y, p, notes)
-    return EventRecording(t, x, y, p, sensor, raw.layout, raw.label, tuple(notes))
+    return EventRecording(t, x, y, p, sensor, raw.layout, raw.label, tuple(notes), str(path))
 
 
 def _check_lengths(path, raw: RawEvents) -> None:

@@ -29,6 +29,8 @@ class EventRecording:
         The class, where the file carries one.
     notes : tuple of str
         What a reader had to do or assume (sorted the time stamps, guessed the sensor size), for the user to see.
+    path : str
+        The file it was read from, for messages; empty when it was made in memory.
     """
 
     t: np.ndarray
@@ -39,6 +41,7 @@ class EventRecording:
     layout: str
     label: int | None = None
     notes: tuple[str, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class FrameRecording:
     layout: str
     label: int | None = None
     notes: tuple[str, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,7 @@ class ImageRecording:
     layout: str
     label: int | None = None
     notes: tuple[str, ...] = ()
+    path: str = ""
 
 
 Recording = EventRecording | FrameRecording | ImageRecording

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,38 +50,48 @@ def to_steps(
     width: int,
     split_by: str = "number",
     fit: Fit | None = None,
-    event_channels: Sequence[Sequence[int]] | None = None,
 ) -> Steps:
     """Cut a recording into the input of a network that takes n_channels x height x width.
 
     Events are binned into n_steps. Frames keep their own number of steps, as the official code lets the data decide.
-    An image is repeated n_steps times. Where `event_channels` names the polarities that each input channel adds up,
-    frames of two polarities are recombined so.
+    An image is repeated n_steps times.
 
     Raises
     ------
     RecordingError
         When channels or sizes do not fit (and `fit` does not allow the change).
     """
-    if n_steps < 1:
-        raise RecordingError(f"n_steps is {n_steps}; expected at least 1")
     notes = list(recording.notes)
-    frames = _frames(recording, n_steps, split_by, notes)
-    if event_channels is not None and frames.shape[1] == 2 and not isinstance(recording, ImageRecording):
-        frames = np.stack([frames[:, list(polarities)].sum(axis=1) for polarities in event_channels], axis=1)
-        notes.append(f"the {n_channels} input channels are sums of the polarities {event_channels}")
-    if frames.shape[1] != n_channels:
-        raise RecordingError(
-            f"the recording has {frames.shape[1]} channels but the network takes {n_channels} ({recording.layout})"
-        )
-    found = frames.shape[-2:]
-    frames = fit_frames(frames, height, width, fit)
-    if fit is not None and fit != Fit():
-        notes.append(f"frames of {found[0]}x{found[1]} were fitted to {height}x{width} by {fit}")
+    try:
+        frames = _fitted(recording, n_steps, (n_channels, height, width), split_by, fit or Fit(), notes)
+    except RecordingError as error:
+        raise RecordingError(f"{recording.path}: {error}" if recording.path else str(error)) from None
     constant = isinstance(recording, ImageRecording)
     spikes = (image_spikes(frames[0]),) * n_steps if constant else frame_spikes(frames)
     shape = (height, width, n_channels)
     return Steps(spikes, constant, shape, recording.layout, recording.label, tuple(notes))
+
+
+def _fitted(
+    recording: Recording, n_steps: int, shape: tuple[int, int, int], split_by: str, fit: Fit, notes: list[str]
+) -> np.ndarray:
+    """Frames whose n_channels, height and width are `shape`."""
+    if n_steps < 1:
+        raise RecordingError(f"n_steps is {n_steps}; expected at least 1")
+    frames = _frames(recording, n_steps, split_by, notes)
+    n_channels, height, width = shape
+    found = frames.shape[-2:]
+    if fit.channels is None and frames.shape[1] != n_channels:
+        raise RecordingError(
+            f"the recording has {frames.shape[1]} channels but the network takes {n_channels} ({recording.layout})"
+            + ("; fit on_off_sum appends their sum" if (frames.shape[1], n_channels) == (2, 3) else "")
+        )
+    frames = fit_frames(frames, height, width, fit)
+    if frames.shape[1] != n_channels:
+        raise RecordingError(f"{fit} gives {frames.shape[1]} channels but the network takes {n_channels}")
+    if fit != Fit():
+        notes.append(f"frames of {found[0]}x{found[1]} were fitted to {height}x{width} by {fit}")
+    return frames
 
 
 def _frames(recording: Recording, n_steps: int, split_by: str, notes: list[str]) -> np.ndarray:

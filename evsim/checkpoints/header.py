@@ -1,0 +1,83 @@
+"""What a weights file's header says of the network and of its input, checked before it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from evsim.checkpoints.choices import Choices
+from evsim.errors import CheckpointError, RecordingError
+
+__all__ = ["check_preparation", "read_header_values", "read_preparation"]
+
+LARGEST_NUMBER = 100_000
+_KINDS = {"int": int, "str": str, "bool": bool, "float": float}
+
+
+def read_header_values(path: str, values: Mapping[str, object], kind: type) -> Any:
+    """An instance of the dataclass `kind` from JSON values of the right names and types.
+
+    Raises
+    ------
+    CheckpointError
+        A value is missing, unknown, of another type, or no sensible size.
+    """
+    expected = {field.name: _KINDS[str(field.type)] for field in fields(kind)}
+    if set(values) != set(expected):
+        wrong = sorted(set(values) ^ set(expected))
+        raise CheckpointError(f"{path}: hyper-parameter {wrong[0]} is missing or unknown, expected {list(expected)}")
+    for name, value in values.items():
+        if type(value) is not expected[name]:
+            raise CheckpointError(f"{path}: hyper-parameter {name} is {value!r}, expected {expected[name].__name__}")
+        if type(value) is int and not 0 <= value <= LARGEST_NUMBER:
+            raise CheckpointError(f"{path}: hyper-parameter {name} is {value}, expected 0 to {LARGEST_NUMBER}")
+    return kind(**values)
+
+
+def read_preparation(choices: Choices) -> dict[str, str | None]:
+    """How the recordings of the training were prepared: ``split_by``, ``fit``, and the ``sensor`` that was fitted."""
+    preparation = {
+        "split_by": choices.take("split_by", _split_by, "how events are cut into steps", default=None),
+        "fit": choices.take("fit", _fit, "how a sensor is brought to the input size", default=None),
+        "sensor": choices.take("sensor", _sensor, "the sensor that fit is meant for, HxW", default=None),
+    }
+    if preparation["fit"] and not preparation["sensor"]:
+        raise CheckpointError(f"{choices.path}: fit {preparation['fit']} for which sensor? give --set sensor=HxW")
+    return preparation
+
+
+def check_preparation(path: str, header: Mapping[str, object]) -> None:
+    """Raise unless the header's ``input`` and ``normalisation`` are as `evsim import` writes them."""
+    prepared = header.get("input") or {}
+    try:
+        for name, parse in (("split_by", _split_by), ("fit", _fit), ("sensor", _sensor)):
+            if prepared.get(name) is not None:
+                parse(prepared[name])
+        if header.get("normalisation") is not None:
+            [[float(value) for value in header["normalisation"][name]] for name in ("mean", "std")]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its header describes no input evsim knows ({error})") from None
+
+
+def _split_by(value: object) -> str:
+    if value not in ("number", "time"):
+        raise ValueError(f"split_by {value!r}, expected number or time")
+    return str(value)
+
+
+def _fit(value: object) -> str:
+    from evsim.recordings.fit_text import parse_fit
+
+    try:
+        parse_fit(str(value))
+    except RecordingError as error:
+        raise ValueError(str(error)) from None
+    return str(value)
+
+
+def _sensor(value: object) -> str:
+    height, _, width = str(value).partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise ValueError(f"sensor {value!r}, expected HxW")
+    return str(value)
