@@ -80,6 +80,16 @@ class HyperParameters:
     width: int
     scale_size: int
 
+    def __post_init__(self) -> None:
+        """Refuse what no tensors could show (a weights file's header may say anything)."""
+        stages = (self.n_channels, self.n_heads, self.patches, self.depths)
+        if not self.n_channels or len({len(sizes) for sizes in stages}) > 1:
+            raise CheckpointError(f"{FAMILY}: n_channels, n_heads, patches, depths: {stages}, expected one a stage")
+        if min(self.mlp_ratio, self.group_size, self.height, self.width, *(min(sizes) for sizes in stages)) < 1:
+            raise CheckpointError(f"{FAMILY}: a size is below 1: {self}")
+        if self.stem not in ("7x7", "3x3") or self.neuron not in ("lif", "plif", "if"):
+            raise CheckpointError(f"{FAMILY}: stem {self.stem!r}, neuron {self.neuron!r}: unknown")
+
     @property
     def stages(self) -> list[Stage]:
         """The sizes of each stage."""
@@ -101,12 +111,12 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     if kernel not in (3, 7):
         raise CheckpointError(f"{choices.path}: prologue.0.weight has a {kernel}x{kernel} kernel, expected 7x7 or 3x3")
     height, width = choices.take("img_size", _size, "rows and columns of the input, H or HxW; scales the attention")
-    n_channels, n_heads, patches, depths = zip(*_stages(shapes, choices.path), strict=True)
+    stages = _stages(shapes, choices.path)
     return HyperParameters(
-        n_channels=n_channels,
-        n_heads=n_heads,
-        patches=patches,
-        depths=depths,
+        n_channels=tuple(stage.n_channels for stage in stages),
+        n_heads=tuple(stage.n_heads for stage in stages),
+        patches=tuple(stage.patch for stage in stages),
+        depths=tuple(stage.depth for stage in stages),
         mlp_ratio=shapes["layers.0.1.up.1.weight"][0] // max(shapes["layers.0.1.up.1.weight"][1], 1),
         group_size=shapes["layers.0.1.conv.0.1.weight"][1],
         in_channels=in_channels,
@@ -321,9 +331,9 @@ def _check_sizes(hp: HyperParameters) -> None:
         if min(hp.height, hp.width, hp.scale_size) < shrink:
             sizes = f"input {hp.height}x{hp.width}, scale_size {hp.scale_size}"
             raise CheckpointError(f"{FAMILY}: {sizes}: stage {s} needs at least {shrink} rows and columns")
-        if stage.n_heads < 1 or stage.n_channels % stage.n_heads:
+        if stage.n_channels % stage.n_heads:
             raise CheckpointError(f"{FAMILY}: stage {s}: {stage.n_channels} channels, {stage.n_heads} heads")
-        if hp.group_size < 1 or hp.mlp_ratio * stage.n_channels % hp.group_size:
+        if hp.mlp_ratio * stage.n_channels % hp.group_size:
             inner = hp.mlp_ratio * stage.n_channels
             raise CheckpointError(f"{FAMILY}: stage {s}: {inner} inner channels in groups of {hp.group_size}")
 

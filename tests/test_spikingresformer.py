@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import select_tensors
 from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.checkpoints.weights import Weights
 from evsim.errors import CheckpointError, RecordingError
 from evsim.ledger import OpCounts
 from evsim.networks import recognise, sdt, spikingresformer
@@ -94,7 +96,7 @@ def test_a_still_image_passes_the_stem_once(loaded):
 def small():
     """(tensors, hyper-parameters) of a network of a few thousand weights."""
     hp = published("dvsg", n_classes=5, img_size=16)
-    hp = type(hp)(**vars(hp) | {"n_channels": (8, 12, 16), "n_heads": (1, 3, 2), "group_size": 4})
+    hp = replace(hp, n_channels=(8, 12, 16), n_heads=(1, 3, 2), group_size=4)
     return random_tensors(hp), hp
 
 
@@ -131,7 +133,7 @@ def test_an_image_that_is_not_square_needs_the_size_of_the_attention_scale(small
     [("7x7", 224, 196), ("7x7", 288, 324), ("7x7", 128, 64), ("3x3", 32, 64), ("3x3", 64, 256)],
 )
 def test_the_attention_scale_counts_the_tokens_of_the_constructor(small, stem, scale_size, expected):
-    hp = type(small[1])(**vars(small[1]) | {"stem": stem, "scale_size": scale_size})
+    hp = replace(small[1], stem=stem, scale_size=scale_size)
     assert {spikingresformer._n_scale_tokens(hp, s) for s in range(3)} == {expected}
 
 
@@ -211,8 +213,32 @@ def test_neurons_are_as_the_tensors_or_the_user_say(small):
             hyper_parameters(held, neuron=wrong)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_channels": []},
+        {"n_heads": [1, 3]},
+        {"patches": [4, 2, 0]},
+        {"depths": [1, 2, -1]},
+        {"depths": 3},
+        {"n_channels": [8, 12, "16"]},
+        {"patches": [1] * 101},
+        {"group_size": 0},
+        {"stem": ""},
+        {"neuron": "none"},
+    ],
+)
+def test_a_header_that_lies_is_refused(small, change):
+    tensors, hp = small
+    header = {"family": "spikingresformer", "hyper_parameters": json.loads(json.dumps(asdict(hp)))}
+    assert build_network(Weights(tensors, header)).n_steps == 4
+    header["hyper_parameters"] |= change
+    with pytest.raises(CheckpointError):
+        build_network(Weights(tensors, header))
+
+
 def test_an_input_too_small_for_the_patches_is_refused(small):
-    hp = type(small[1])(**vars(small[1]) | {"height": 3})
+    hp = replace(small[1], height=3)
     with pytest.raises(CheckpointError, match="stage 0 needs at least 4 rows"):
         build(small[0], hp)
 
