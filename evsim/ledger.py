@@ -31,8 +31,8 @@ class OpCounts:
     masks : int
         AND or select of one spike with another operand in an attention.
     bias_adds : int
-        Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron; where an
-        attention reads the current as an operand, one per value it reads.
+        Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron, and one
+        per class whenever the readout is called; where an attention reads a current as an operand, one per value.
     residual_adds : int
         Additions of one stream to another as an operation of their own (SEW sums). A membrane shortcut adds
         in place while the projection accumulates, and costs none.
@@ -43,14 +43,20 @@ class OpCounts:
         Membrane updates (leak and integrate) really performed; a sleeping neuron costs none, the silent
         steps it catches up on when it wakes cost one each.
     comparisons : int
-        Threshold tests and max-pool comparisons.
+        Threshold tests (one per membrane update, but none for the silent steps a sleeper catches up on, which
+        cannot fire), comparisons of two values in a max-pool of currents, and marks in a max-pool or dilation of
+        spikes: one for each place that one spike marks.
     weight_reads : int
-        Weight words loaded.
+        Weight words loaded: one for each weight addition or multiply-accumulate.
     state_reads, state_writes : int
-        Words of accumulators and membrane potentials loaded and stored. An accumulator is loaded and stored
-        once per input step in which it is touched by a projection; a membrane potential once per wake-up.
+        Words of accumulators and membrane potentials loaded and stored. A projection loads and stores an
+        accumulator once in each step in which it touches it, however many weights it adds meanwhile; a token sum
+        once for each event. A population loads the accumulators of touched places, and loads and stores a membrane
+        potential once per wake-up. An attention stores one operand as marks and loads a mark for each event of the
+        other. The marks of spike pooling are already its comparisons.
     queue_ops : int
-        Events taken from plus events put on the event queue.
+        Events the handler took from the event queue plus those it put there, once for each edge they leave by.
+        The recording's own events are charged to whoever takes them.
     """
 
     events_in: int = 0

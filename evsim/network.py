@@ -74,10 +74,12 @@ class Network:
         stage = len(self.handlers)
         if spikes is not None:
             ports["spikes"] = spikes
-        for port, source in ports.items():
-            self._edges_of(source, handler.name).append(Edge(stage, port))
-        for waker in getattr(handler, "wakers", ()):
-            self._edges_of(waker, handler.name).append(Edge(stage, waker, wakes=True))
+        edges = [(source, Edge(stage, port)) for port, source in ports.items()]
+        edges += [(waker, Edge(stage, waker, wakes=True)) for waker in getattr(handler, "wakers", ())]
+        for source, _ in edges:
+            self._check_is_before(source, handler.name)
+        for source, edge in edges:
+            self._edges[source].append(edge)
         self._stages[handler.name] = stage
         self._edges[handler.name] = []
         self.handlers.append(handler)
@@ -109,7 +111,6 @@ class Network:
         for handler in self.handlers:
             handler.reset()
 
-    def _edges_of(self, source: str, target: str) -> list[Edge]:
+    def _check_is_before(self, source: str, target: str) -> None:
         if source not in self._edges:
             raise NetworkError(f"{self.name}: {target!r} listens to {source!r}, which is not before it")
-        return self._edges[source]

@@ -91,7 +91,7 @@ class Population:
         """Update every neuron that is awake at `step` and return those that fire."""
         rows = self.current.rows(step)
         constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
-        n_fired, updates, caught_up, biased, loads = _fire(
+        n_fired, updates, caught_up, biased, accumulators = _fire(
             step, rows.value, rows.touched, self.bias, constants, self._sleep_rate, self.sleepless,
             self._v, self._last_step, self._fired,
         )  # fmt: skip
@@ -100,8 +100,8 @@ class Population:
             updates=updates + caught_up,
             bias_adds=biased,
             comparisons=updates,
-            state_reads=2 * loads,
-            state_writes=loads,
+            state_reads=updates + accumulators,
+            state_writes=updates,
         )
         return Spikes(self._fired[:n_fired].copy()), counts
 
@@ -149,9 +149,10 @@ def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0, **opt
 def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0, **options) -> Population:
     """H = V + (X - (V - v_reset)) * sigmoid(w): the time constant 1 + exp(-w) was learnt.
 
-    Parameters as in `Population`; `w` is the stored scalar.
+    Parameters as in `Population`; `w` is the stored scalar. The sigmoid is rounded where PyTorch rounds it, after
+    the exponential and after the sum: rounding only the end would miss its rate by one bit for one w in three.
     """
-    rate = 1.0 / (1.0 + math.exp(-float(w)))
+    rate = np.float32(1) / (np.float32(1) + np.float32(math.exp(-np.float32(w))))
     return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate, **options)
 
 
@@ -194,7 +195,7 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
     n_updates = 0
     n_caught_up = 0
     n_bias_adds = 0
-    n_loads = 0
+    n_accumulators = 0
     for place in range(n_places):
         if touched[place]:
             n_missed = step - 1 - last_step[place]
@@ -212,7 +213,7 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
                 mask[j] = spike
             n_updates += n_channels
             n_bias_adds += n_biased
-            n_loads += n_channels
+            n_accumulators += n_channels
             n_fired = _list_fired(mask, place * n_channels, fired, n_fired)
         else:
             for i in range(sleepless.size):
@@ -225,5 +226,4 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
                     n_fired += 1
             n_updates += sleepless.size
             n_bias_adds += n_biased_sleepless
-            n_loads += sleepless.size
-    return n_fired, n_updates, n_caught_up, n_bias_adds, n_loads
+    return n_fired, n_updates, n_caught_up, n_bias_adds, n_accumulators

@@ -97,7 +97,7 @@ class CurrentMaxPool:
         [height * width, n_channels] and [out_height * out_width, n_channels].
     window : Window
 
-    A comparison is one of two values of one channel. Incs `target`, reads `source`.
+    A comparison is one of two values of one channel. Sets `target`, whose first writer it must be; reads `source`.
     """
 
     def __init__(self, name: str, source: Current, target: Current, window: Window) -> None:
@@ -105,6 +105,12 @@ class CurrentMaxPool:
             raise NetworkError(
                 f"{name}: pools {window.height}x{window.width} places, its current has {source.n_places}"
             )
+        expected = (window.out_height * window.out_width, source.n_channels)
+        if (target.n_places, target.n_channels) != expected:
+            found = (target.n_places, target.n_channels)
+            raise NetworkError(f"{name}: writes {expected} (places, channels) into a current of {found}")
+        if target.writers:
+            raise NetworkError(f"{name}: sets a current that {target.writers[0]} has already written to")
         self.name = name
         self.source, self.target, self.window = source, target, window
         _, self.wakers = source.join_reader(name)

@@ -30,6 +30,9 @@ class TokenMean:
     """
 
     def __init__(self, name: str, source: Current, target: Current) -> None:
+        if (target.n_places, target.n_channels) != (1, source.n_channels):
+            found = (target.n_places, target.n_channels)
+            raise NetworkError(f"{name}: writes {(1, source.n_channels)} (places, channels) into a current of {found}")
         self.name = name
         self.source, self.target = source, target
         self.n_inputs = source.n_places * source.n_channels
@@ -38,11 +41,14 @@ class TokenMean:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Average the current of `step`; sums in float64, so that their order does not show."""
-        source, target = self.source.rows(step), self.target.rows(step)
+        source = self.source.rows(step)
         touched = source.value[source.touched.astype(bool)]
+        self.source.release(step, self.name)
+        if touched.size == 0:
+            return Spikes.none(), OpCounts()
+        target = self.target.rows(step)
         target.value[0] += (touched.sum(axis=0, dtype=np.float64) / self.source.n_places).astype(np.float32)
         target.touched[0] = 1
-        self.source.release(step, self.name)
         n_channels = self.source.n_channels
         return Spikes.none(), OpCounts(
             residual_adds=touched.size,

@@ -37,18 +37,20 @@ class Spikes:
 
     @staticmethod
     def from_dense(values: np.ndarray) -> Spikes:
-        """The nonzero entries of an array whose last axis is the channel; 0/1 arrays become binary spikes."""
+        """The nonzero entries of an array whose last axis is the channel.
+
+        0/1 arrays become binary spikes, whole numbers that fit int32 graded ones, all else real values.
+        """
         flat = np.ascontiguousarray(values).reshape(-1)
+        if np.issubdtype(flat.dtype, np.floating):
+            flat = flat.astype(np.float32)
         address = np.flatnonzero(flat).astype(np.int32)
         payload = flat[address]
-        if np.issubdtype(payload.dtype, np.floating):
-            whole = payload.astype(np.int32) if np.all(np.abs(payload) < 2**31) else payload
-            if not np.array_equal(whole, payload):
-                return Spikes(address, payload.astype(np.float32))
-            payload = whole
         if np.all(payload == 1):
             return Spikes(address)
-        return Spikes(address, payload.astype(np.int32))
+        if np.all(np.abs(payload) < 2**31) and np.all(payload == np.trunc(payload)):
+            return Spikes(address, payload.astype(np.int32))
+        return Spikes(address, payload.astype(np.float32))
 
     def to_dense(self, size: int) -> np.ndarray:
         """A flat array of `size` places; int32 for binary and graded spikes, float32 for real values."""

@@ -162,10 +162,17 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
             for name, array in reference.spikes.items()
             if index < array.shape[1]
         }
+        _check_steps(len(sample), expected)
         _compare_free(network, sample, expected, reference.logits[index], verification, order)
         if expected:
             _compare_forced(network, sample, expected, index, verification, order)
     return verification
+
+
+def _check_steps(n_steps: int, expected: Mapping[str, np.ndarray]) -> None:
+    for name, dense in expected.items():
+        if dense.shape[0] != n_steps:
+            raise TraceError(f"reference has {dense.shape[0]} steps of {name}, but the input makes {n_steps} steps")
 
 
 def _compare_free(network, sample, expected, logits, verification: Verification, order: str) -> None:

@@ -1,9 +1,22 @@
-"""Fixtures used by several test files."""
+"""Fixtures used by several test files; every run sees the same random examples, fewer without the compiler."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import settings
+
+from tests.contract import JIT
+
+settings.register_profile("evsim", deadline=None, derandomize=True, database=None, max_examples=40 if JIT else 15)
+settings.load_profile("evsim")
+
+
+@pytest.fixture
+def rng():
+    """The same random numbers for every test."""
+    return np.random.default_rng(20)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import numpy as np
 
 from evsim.ledger import OpCounts
-from evsim.spikes import Spikes
 
 
 def split_heads(y, n_heads):
@@ -41,17 +40,3 @@ def product_counts(spikes, n_columns, bias_half, n_patches):
         state_reads=words,
         state_writes=words,
     )
-
-
-def product_twin(handler, step, inbox, currents, memory):
-    """`MapProduct` and `ValueProduct` as one matrix product a head, for `tests.contract`."""
-    n_heads, n_tokens = handler.scale.size, handler.current.n_places
-    spikes = inbox.get("spikes", Spikes.none()).to_dense(handler.n_inputs) != 0
-    x = spikes.reshape(n_tokens, n_heads, -1).transpose(1, 2, 0)
-    y = currents.at(handler.y, step).value + handler.bias
-    product = attention_output if handler.half else attention_map
-    rows = currents.at(handler.current, step)
-    rows.value += product(y, x, handler.scale).transpose(2, 0, 1).reshape(n_tokens, -1)
-    rows.touched |= x.any(axis=(0, 1))
-    bias_half = handler.bias.reshape(n_heads, 2, -1)[:, handler.half]
-    return None, product_counts(x, rows.value.shape[1] // n_heads, bias_half, handler.y.n_places)

@@ -14,6 +14,7 @@ from evsim.checkpoints.importing import build_network
 from evsim.checkpoints.weights import Weights
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
+from tests import contract, twins
 
 PAGE = Path(__file__).parents[1] / "docs/adding-a-network.md"
 
@@ -56,7 +57,6 @@ def test_the_network_is_recognised_built_and_run(blocks, monkeypatch):
 
 
 def test_the_attention_obeys_the_contract(blocks):
-    contract, twins = (pytest.importorskip(f"tests.{name}") for name in ("contract", "twins"))
     attention = execute(blocks[1])
     execute(blocks[2], HeadSum=attention.HeadSum, **vars(twins))
     test = execute(blocks[3], HeadSum=attention.HeadSum, **vars(contract))

@@ -6,6 +6,7 @@ from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.readout import Readout, RealLinear
 from evsim.spikes import Spikes
+from tests.contract import check_handler
 
 WEIGHT = np.array([[1.0, 2, 3], [4, 5, 6]])
 
@@ -38,3 +39,8 @@ def test_a_silent_step_costs_nothing_and_shows_the_constant_part():
 def test_a_weight_of_another_shape_is_refused():
     with pytest.raises(NetworkError, match=r"head: weight is \(3, 2\), its currents are \(2, 3\)"):
         RealLinear("head", WEIGHT.T, None, Current(1, 3), Current(1, 2))
+
+
+def test_obeys_the_contract():
+    written = {"mean": Spikes.none(), "current": (np.array([[1.0, -2, 3]]), np.ones(1))}
+    check_handler(make, [written, {"mean": Spikes.none()}, None, written])

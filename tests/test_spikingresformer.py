@@ -15,13 +15,17 @@ from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.checkpoints.weights import Weights
 from evsim.errors import CheckpointError, RecordingError
 from evsim.ledger import OpCounts
+from evsim.network import INPUT
 from evsim.networks import recognise, sdt, spikingresformer
 from evsim.networks.spikingresformer import build, read_hyper_parameters, tensor_shapes
 from evsim.recordings.recording import FrameRecording
 from evsim.reference import read_reference
 from evsim.run import Preparation, fit_recording, peak_memory_bytes
 from evsim.simulator import simulate
+from evsim.spikes import Spikes
 from evsim.verify import verify
+from tests import twins
+from tests.contract import random_spikes, same_spikes
 from tests.random_resformer import firing_rates, n_parameters, published, random_image, random_tensors
 
 needs_jit = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")
@@ -98,6 +102,27 @@ def small():
     hp = published("dvsg", n_classes=5, img_size=16)
     hp = replace(hp, n_channels=(8, 12, 16), n_heads=(1, 3, 2), group_size=4)
     return random_tensors(hp), hp
+
+
+@pytest.mark.parametrize("order", ["step", "stage"])
+@pytest.mark.parametrize("kind", ["image", "counts", "silence between"])
+@pytest.mark.parametrize("stem", ["3x3", "7x7"])
+def test_the_ledger_equals_a_recount_from_the_recorded_spikes(small, stem, kind, order):
+    hp = replace(small[1], stem=stem, height=16 if stem == "3x3" else 32, width=16)
+    network, recording = build(random_tensors(hp), hp), random_image(hp)
+    if kind != "image":
+        recording = [
+            random_spikes(np.random.default_rng(step), hp.height * 16 * 3, 0.2, "integer") for step in range(4)
+        ]
+    if kind == "silence between":
+        recording[1] = recording[2] = Spikes.none()
+    recorder = twins.Recorder()
+    result = simulate(network, recording, [recorder], order)
+    recount = twins.recount(network, recorder.sent, 4)
+    assert {(name, step): counts for name, step, counts in result.ledger.rows()} == recount.rows
+    for (name, step), spikes in recorder.sent.items():
+        assert name == INPUT or same_spikes(spikes, recount.sent[name, step]), f"{name} at step {step}"
+    np.testing.assert_allclose(result.logits_by_step, recount.logits_by_step(network, 4), atol=1e-5)
 
 
 def read(tensors, options=OPTIONS):

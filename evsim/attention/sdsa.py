@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from evsim.current import Current
+from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 
@@ -67,6 +68,8 @@ class TokenSum:
     """
 
     def __init__(self, name: str, n_tokens: int, current: Current) -> None:
+        if current.n_places != 1:
+            raise NetworkError(f"{name}: sums tokens into one place, its current has {current.n_places}")
         self.name = name
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
@@ -75,10 +78,10 @@ class TokenSum:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns."""
         address = inbox["spikes"].address
+        n = address.size
         rows = self.current.rows(step)
         _add_columns(address, self.current.n_channels, rows.value[0])
-        rows.touched[0] = 1
-        n = address.size
+        rows.touched[0] |= n > 0
         return Spikes.none(), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
 
     def reset(self) -> None:

@@ -1,0 +1,74 @@
+"""What the picture-making verbs share."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from evsim.errors import EvsimError
+from evsim.plots.theme import THEMES, Theme
+from evsim.run import Preparation, run
+from evsim.trace import Trace, read_trace
+from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+
+__all__ = ["parse_theme", "parse_width", "trace_of", "write_figure"]
+
+_INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
+_FORMATS = ("pdf", "svg", "png")
+
+
+def parse_width(text: str) -> float:
+    """``3.5in``, ``89mm``, ``9cm`` or ``252pt`` in inches.
+
+    Raises
+    ------
+    EvsimError
+        Not a length between 1 and 60 inches.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(in|cm|mm|pt)?", text.strip())
+    inches = float(match[1]) * _INCHES[match[2] or "in"] if match else 0.0
+    if not 1 <= inches <= 60:
+        raise EvsimError(f"--width {text}: expected a length like 3.5in or 89mm, from 1 to 60 inches")
+    return inches
+
+
+def parse_theme(name: str) -> Theme:
+    """A theme by its name."""
+    if name not in THEMES:
+        raise EvsimError(f"--theme {name}: expected {' or '.join(THEMES)}")
+    return THEMES[name]
+
+
+def trace_of(trace_path: str | None, weights: str, recording: str | None, preparation: Preparation) -> Trace:
+    """A trace from its file, or of a run made now."""
+    if trace_path is not None:
+        return read_trace(trace_path)
+    path = recording if recording is not None else str(zoo_folder() / DEFAULT_RECORDING)
+    return run(find_weights(weights), path, preparation)[1]
+
+
+def write_figure(figure, path: str, dpi: int) -> None:
+    """Write a figure under a temporary name and rename it.
+
+    Raises
+    ------
+    EvsimError
+        An unknown format, or the file cannot be written.
+    """
+    suffix = os.path.splitext(path)[1].lstrip(".").lower()
+    if suffix not in _FORMATS:
+        raise EvsimError(f"{path}: pictures are written as {', '.join(_FORMATS)}, not {suffix or 'without a suffix'}")
+    temporary = f"{path}.part"
+    try:
+        figure.savefig(temporary, format=suffix, dpi=dpi, metadata=_plain(suffix))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise EvsimError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def _plain(suffix: str) -> dict:
+    """No dates in the file, so that the same run gives the same bytes."""
+    return {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[suffix]
