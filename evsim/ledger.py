@@ -32,10 +32,12 @@ class OpCounts:
         AND or select of one spike with another operand in an attention.
     bias_adds : int
         Additions of a nonzero folded bias to an input current, one per membrane update of such a neuron, and one
-        per class whenever the readout is called; where an attention reads a current as an operand, one per value.
+        per class whenever the readout is called; where an attention reads the current as an operand, one per value
+        it reads.
     residual_adds : int
-        Additions of one stream to another as an operation of their own (SEW sums). A membrane shortcut adds
-        in place while the projection accumulates, and costs none.
+        Additions of one stream to another as an operation of their own: one for each event of the branch that a
+        SEW sum adds to its stream. A membrane shortcut adds in place while the projection accumulates, and costs
+        none.
     scalings : int
         Multiplications of a finished sum by a constant (the scales of an attention, the 1 / n of a mean): one per
         value scaled, not per addition, so apart from `macs`. A scale that is a power of two could be a shift.
@@ -57,6 +59,9 @@ class OpCounts:
     queue_ops : int
         Events the handler took from the event queue plus those it put there, once for each edge they leave by.
         The recording's own events are charged to whoever takes them.
+    acs_kv_first, acs_qk_first : int
+        Not work, but what it was chosen from: the `acs` that Q (K^T V) and (Q K^T) V would each have cost for the
+        spikes at hand. Zero everywhere but in spiking self-attention, where `acs` is the smaller of the two.
     """
 
     events_in: int = 0
@@ -75,6 +80,8 @@ class OpCounts:
     state_reads: int = 0
     state_writes: int = 0
     queue_ops: int = 0
+    acs_kv_first: int = 0
+    acs_qk_first: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts(*(getattr(self, name) + getattr(other, name) for name in COUNTS))

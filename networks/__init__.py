@@ -38,17 +38,20 @@ def family(name: str) -> ModuleType:
     return known[name]
 
 
-def recognise(path: str, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
-    """The one family whose tensors these are.
+def recognise(path: str, shapes: Mapping[str, tuple[int, ...]], named: str | None = None) -> ModuleType:
+    """The one family whose tensors these are, or the one that the user names where no family knows the names.
 
     Raises
     ------
     CheckpointError
-        No family recognises the tensor names.
+        No family recognises the tensor names, or another than the one named does.
     """
-    for module in families():
-        if module.recognises(shapes):
-            return module
-    names = ", ".join(list(shapes)[:3])
-    known = ", ".join(module.FAMILY for module in families())
-    raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")
+    found = next((module for module in families() if module.recognises(shapes)), None)
+    chosen = family(named) if named else found
+    if chosen is None:
+        names = ", ".join(list(shapes)[:3])
+        known = ", ".join(module.FAMILY for module in families())
+        raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")
+    if found not in (None, chosen):
+        raise CheckpointError(f"{path}: has the tensors of family {found.FAMILY}, not of {chosen.FAMILY}")
+    return chosen

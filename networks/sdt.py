@@ -7,7 +7,6 @@ Names and shapes are those of the official checkpoints. Shapes in comments are r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from evsim.assembly import Assembly
 from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.checkpoints.choices import Choices
+from evsim.checkpoints.choices import Choices, flag, image_size, pooling_stat, positive
 from evsim.checkpoints.fit import Shapes, norm_shapes
 from evsim.current import Current
 from evsim.errors import CheckpointError
@@ -75,7 +74,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     if len(shapes.get("head.weight", ())) != 2:
         raise CheckpointError(f"{choices.path}: no 2-D tensor head.weight, which a Spike-driven Transformer has")
     n_channels = shapes["patch_embed.rpe_conv.weight"][0]
-    height, width = choices.take("img_size", _size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
     return HyperParameters(
         depth=len({name.split(".")[1] for name in shapes if name.startswith("block.")}),
         n_channels=n_channels,
@@ -84,9 +83,9 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         in_channels=shapes["patch_embed.proj_conv.weight"][1],
         n_classes=shapes["head.weight"][0],
         spike_mode="plif" if any(name.endswith("_lif.w") for name in shapes) else "lif",
-        n_steps=choices.take("n_steps", _positive, "steps of the network, T", arg="time_steps"),
-        pooling_stat=choices.take("pooling_stat", _pooling_stat, "which of the four stem stages pool, like 0011"),
-        dvs_mode=choices.take("dvs_mode", _flag, "whether the attention dilates k, v and its products: CIFAR10-DVS"),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="time_steps"),
+        pooling_stat=choices.take("pooling_stat", pooling_stat, "which of the four stem stages pool, like 0011"),
+        dvs_mode=choices.take("dvs_mode", flag, "whether the attention dilates k, v and its products: CIFAR10-DVS"),
         height=height,
         width=width,
     )
@@ -232,29 +231,3 @@ def _check_sizes(hp: HyperParameters) -> None:
         )
     if hp.n_channels % 8 or hp.n_channels % hp.n_heads:
         raise CheckpointError(f"{FAMILY}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")
-
-
-def _positive(value: object) -> int:
-    number = int(value)
-    if not 0 < number <= 10_000:
-        raise ValueError("expected a whole number from 1 to 10000")
-    return number
-
-
-def _pooling_stat(value: object) -> str:
-    if not re.fullmatch("[01]{4}", str(value)):
-        raise ValueError("expected four characters 0 or 1")
-    return str(value)
-
-
-def _flag(value: object) -> bool:
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if str(value).lower() not in words:
-        raise ValueError("expected true or false")
-    return words[str(value).lower()]
-
-
-def _size(value: object) -> tuple[int, int]:
-    parts = list(value) if isinstance(value, (tuple, list)) else str(value).lower().split("x")
-    numbers = [_positive(part) for part in parts[-2:]]
-    return (numbers[0], numbers[-1])

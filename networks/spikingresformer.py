@@ -20,7 +20,7 @@ import numpy as np
 
 from evsim.assembly import Assembly
 from evsim.attention.dssa import MapProduct, ValueProduct
-from evsim.checkpoints.choices import Choices
+from evsim.checkpoints.choices import Choices, image_size, positive
 from evsim.checkpoints.fit import Shapes, norm_shapes
 from evsim.current import Current
 from evsim.errors import CheckpointError
@@ -110,7 +110,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     _, in_channels, kernel, _ = shapes["prologue.0.weight"]
     if kernel not in (3, 7):
         raise CheckpointError(f"{choices.path}: prologue.0.weight has a {kernel}x{kernel} kernel, expected 7x7 or 3x3")
-    height, width = choices.take("img_size", _size, "rows and columns of the input, H or HxW; scales the attention")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input; scales the attention")
     stages = _stages(shapes, choices.path)
     return HyperParameters(
         n_channels=tuple(stage.n_channels for stage in stages),
@@ -123,7 +123,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         n_classes=shapes["classifier.weight"][0],
         stem=f"{kernel}x{kernel}",
         neuron=_neuron(shapes, choices),
-        n_steps=choices.take("n_steps", _positive, "steps of the network, T", arg="T"),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="T"),
         height=height,
         width=width,
         scale_size=_scale_size(choices, height, width),
@@ -349,21 +349,8 @@ def _scale_size(choices: Choices, height: int, width: int) -> int:
     """`img_size` of the official constructor; the input side where the input is square and nobody says otherwise."""
     meaning = "side of the square images for which the attention scale c2 was fixed, img_size of the constructor"
     if height != width:
-        return choices.take("scale_size", _positive, meaning)
-    return choices.take("scale_size", _positive, meaning, default=height)
-
-
-def _positive(value: object) -> int:
-    number = int(value)
-    if not 0 < number <= 10_000:
-        raise ValueError("expected a whole number from 1 to 10000")
-    return number
-
-
-def _size(value: object) -> tuple[int, int]:
-    parts = list(value) if isinstance(value, (tuple, list)) else str(value).lower().split("x")
-    numbers = [_positive(part) for part in parts[-2:]]
-    return (numbers[0], numbers[-1])
+        return choices.take("scale_size", positive, meaning)
+    return choices.take("scale_size", positive, meaning, default=height)
 
 
 def _lif_or_if(value: object) -> str:

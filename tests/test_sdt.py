@@ -17,8 +17,14 @@ STEM = {"height": 16, "width": 16, "pooling_stat": "0111"}
 VARIANTS = {
     "plain": {"spike_mode": "lif", "dvs_mode": False},
     "plif": {"spike_mode": "plif", "dvs_mode": False},
-    "event camera": {"spike_mode": "lif", "dvs_mode": True},
-    "two blocks, 32 channels": {"spike_mode": "plif", "dvs_mode": True, "depth": 2, "n_channels": 32},
+    "event camera": {"spike_mode": "lif", "dvs_mode": True, "pooling_stat": "0011"},
+    "two blocks, 32 channels": {
+        "spike_mode": "plif",
+        "dvs_mode": True,
+        "depth": 2,
+        "n_channels": 32,
+        "pooling_stat": "0011",
+    },
     "last stage unpooled": {"spike_mode": "lif", "dvs_mode": False, "pooling_stat": "0110", "width": 8},
     "mlp ratio 1": {"spike_mode": "lif", "dvs_mode": False, "mlp_ratio": 1},
 }

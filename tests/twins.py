@@ -21,6 +21,7 @@ import numpy as np
 
 from evsim.attention.dssa import MapProduct, ValueProduct
 from evsim.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.attention.ssa import SSA
 from evsim.ledger import OpCounts
 from evsim.network import INPUT
 from evsim.neurons import Population
@@ -28,6 +29,7 @@ from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
 from evsim.projections.conv import Conv2d
 from evsim.projections.linear import Linear
 from evsim.readout import Readout, RealLinear, TokenMean
+from evsim.spike_sum import SpikeMean, SpikeSum
 from evsim.spikes import Spikes
 from tests import naive, naive_dssa
 
@@ -269,14 +271,6 @@ def _token_mean(handler, step, inbox, currents, memory):
     return None, counts
 
 
-@twin_of(RealLinear)
-def _real_linear(handler, step, inbox, currents, memory):
-    source = currents.at(handler.source, step)
-    value, counts = naive.real_linear(source.value[0], source.touched[0], handler.weight)
-    _add(currents.at(handler.target, step), value, source.touched)
-    return None, counts
-
-
 @twin_of(MapProduct)
 @twin_of(ValueProduct)
 def _dual_product(handler, step, inbox, currents, memory):
@@ -292,6 +286,38 @@ def _dual_product(handler, step, inbox, currents, memory):
 @twin_of(Readout)
 def _readout(handler, step, inbox, currents, memory):
     memory[step], counts = naive.readout(currents.at(handler.current, step).value[0], handler.bias)
+    return None, counts
+
+
+@twin_of(RealLinear)
+def _real_linear(handler, step, inbox, currents, memory):
+    source = currents.at(handler.source, step)
+    if not source.touched[0]:
+        return None, OpCounts()
+    logits, counts = naive.real_linear(source.value[0], handler.weight)
+    _add(currents.at(handler.target, step), logits, np.array([True]))
+    return None, counts
+
+
+@twin_of(SSA)
+def _ssa(handler, step, inbox, currents, memory):
+    n_places, n_channels = handler.current.n_places, handler.current.n_channels
+    q, k, v = (dense(inbox, port, n_places * n_channels).reshape(n_places, n_channels) != 0 for port in "qkv")
+    value, reached, counts = naive.ssa(q, k, v, handler.n_heads, float(handler.scale), handler.order)
+    _add(currents.at(handler.current, step), value, reached)
+    return None, counts
+
+
+@twin_of(SpikeSum)
+def _spike_sum(handler, step, inbox, currents, memory):
+    return naive.spike_sum(*(dense(inbox, port, handler.n_inputs // 2) for port in ("stream", "branch")))
+
+
+@twin_of(SpikeMean)
+def _spike_mean(handler, step, inbox, currents, memory):
+    x = dense(inbox, "spikes", handler.n_inputs).reshape(-1, handler.current.n_channels)
+    mean, counts = naive.spike_mean(x)
+    _add(currents.at(handler.current, step), mean, x.any(keepdims=True).any(axis=1))
     return None, counts
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 
 from evsim.errors import CheckpointError
 
-__all__ = ["Choices"]
+__all__ = ["Choices", "flag", "image_size", "pooling_stat", "positive", "power_of_two"]
 
 _MISSING = object()
 
@@ -67,6 +69,8 @@ class Choices:
         if stored is not None:
             return self._parse(name, kind, stored)
         if default is not _MISSING:
+            if default not in (None, ""):
+                self.notes.append(f"{name} = {default}, the default of this family: no file stores it ({meaning})")
             return default
         raise CheckpointError(
             f"{self.path}: neither tensors nor stored arguments tell {name} ({meaning}); give --set {name}=VALUE"
@@ -84,3 +88,41 @@ class Choices:
             return kind(value)
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{self.path}: {name} = {value!r}: {error}") from None
+
+
+def positive(value: object) -> int:
+    """A count, from 1 to 10000."""
+    number = int(value)
+    if not 0 < number <= 10_000:
+        raise ValueError("expected a whole number from 1 to 10000")
+    return number
+
+
+def image_size(value: object) -> tuple[int, int]:
+    """Rows and columns: 32, 32x48, or what a script stored as a list, with or without the channels in front."""
+    parts = list(value) if isinstance(value, (tuple, list)) else str(value).lower().split("x")
+    numbers = [positive(part) for part in parts[-2:]]
+    return (numbers[0], numbers[-1])
+
+
+def flag(value: object) -> bool:
+    """True or false, in the words people use."""
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError("expected true or false")
+    return words[str(value).lower()]
+
+
+def pooling_stat(value: object) -> str:
+    """Which of the four stages of a stem pool, like 0011."""
+    if not re.fullmatch("[01]{4}", str(value)):
+        raise ValueError("expected four characters 0 or 1")
+    return str(value)
+
+
+def power_of_two(value: object) -> float:
+    """A scale that float32 multiplies without rounding."""
+    number = float(value)
+    if not 0 < number < math.inf or math.frexp(number)[0] != 0.5:
+        raise ValueError("expected a power of two, like 0.125")
+    return number

@@ -8,7 +8,7 @@ import numpy as np
 
 from evsim.errors import CheckpointError
 
-__all__ = ["norm_shapes", "select_tensors"]
+__all__ = ["norm_shapes", "select_tensors", "shape_of"]
 
 COUNTERS = (".num_batches_tracked", "total_ops", "total_params")
 """Ends of names that training tools leave in a state dict (BatchNorm, a profiler): dead everywhere."""
@@ -21,19 +21,33 @@ def norm_shapes(name: str, n_channels: int) -> Shapes:
     return {f"{name}.{part}": (n_channels,) for part in ("weight", "bias", "running_mean", "running_var")}
 
 
+def shape_of(path: str, shapes: Mapping[str, tuple[int, ...]], name: str, n_axes: int, network: str) -> tuple[int, ...]:
+    """The shape of one tensor that tells a hyper-parameter.
+
+    Raises
+    ------
+    CheckpointError
+        It is not there or has another number of axes, so this is no such network.
+    """
+    if len(shapes.get(name, ())) != n_axes:
+        raise CheckpointError(f"{path}: no {n_axes}-D tensor {name}, which a {network} has")
+    return shapes[name]
+
+
 def select_tensors(
     path: str, tensors: Mapping[str, np.ndarray], live: Shapes, dead: Shapes
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The live tensors in declared order, and the names of the dead ones that were dropped.
 
-    Counters of training tools (`COUNTERS`) are dead everywhere.
+    A dead name that ends in ``*`` stands for all that begin so. Counters of training tools (`COUNTERS`) are dead
+    everywhere.
 
     Raises
     ------
     CheckpointError
         Tensors are missing, unknown, or have another shape; all are listed.
     """
-    dropped = [name for name in tensors if name in dead or name.endswith(COUNTERS)]
+    dropped = [name for name in tensors if _is_dead(name, dead)]
     missing = [name for name in live if name not in tensors]
     unknown = [name for name in tensors if name not in live and name not in dropped]
     wrong = [
@@ -49,6 +63,11 @@ def select_tensors(
     if problems:
         raise CheckpointError(f"{path}: {'; '.join(problems)}")
     return {name: tensors[name] for name in live}, dropped
+
+
+def _is_dead(name: str, dead: Shapes) -> bool:
+    prefixes = tuple(pattern[:-1] for pattern in dead if pattern.endswith("*"))
+    return name in dead or name.endswith(COUNTERS) or name.startswith(prefixes)
 
 
 def _names(names: list[str]) -> str:

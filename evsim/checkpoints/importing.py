@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import ModuleType
 
 from evsim import networks
 from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
@@ -26,8 +27,8 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     path : str
         A PyTorch checkpoint (zip or legacy) or a safetensors file.
     options : mapping of str to str
-        Hyper-parameters by name (see the family's `HyperParameters`), and ``split_by``, ``fit`` and ``sensor``, the
-        way its recordings were prepared, for the weights file to remember.
+        Hyper-parameters by name (see the family's `HyperParameters`); ``split_by``, ``fit`` and ``sensor``, the way
+        its recordings were prepared, for the weights file to remember; ``family``, where tensor names do not tell.
     ema : bool
         Take the moving-average weights.
 
@@ -38,8 +39,8 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     """
     checkpoint = read_checkpoint(path, ema=ema)
     shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
-    module = networks.recognise(checkpoint.path, shapes)
     choices = Choices(checkpoint.path, checkpoint.args, options)
+    module = _family(choices, shapes)
     hp = module.read_hyper_parameters(shapes, choices)
     preparation = read_preparation(choices)
     choices.refuse_unknown()
@@ -85,6 +86,12 @@ def load_network(path: str) -> tuple[Network, Weights]:
     weights = read_weights(path)
     check_preparation(path, weights.header)
     return build_network(weights, path), weights
+
+
+def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
+    """The family that the user names, else the one that recognises the tensors."""
+    named = choices.take("family", str, "the network family") if "family" in choices.options else None
+    return networks.recognise(choices.path, shapes, named)
 
 
 def _normalisation(checkpoint: Checkpoint) -> dict | None:
