@@ -23,7 +23,7 @@ from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
 
-__all__ = ["MapProduct", "ValueProduct"]
+__all__ = ["MapProduct", "RealProduct", "ValueProduct"]
 
 
 class RealProduct:
@@ -56,6 +56,8 @@ class RealProduct:
     Port "spikes": addresses (token * n_heads + head) * n_rows + k. Silent spikes cost nothing, not even the bias.
     Sets nothing of its own, incs `current`, reads `y`.
     """
+
+    constants = ("scale", "bias")
 
     def __init__(
         self, name: str, y: Current, scale: np.ndarray, n_tokens: int, current: Current, half: int, transposed: bool
