@@ -153,7 +153,7 @@ def test_the_dense_twin_and_its_bits(official):
 
 
 def test_the_dense_twin_is_the_vanilla_transformer(official):
-    """The same sum from the layers of the run and from the formula of the paper, borders taken as if they held values."""
+    """The same sum from the layers of a run and from the formula of the paper, borders taken as if they held values."""
     weights, _, _, run = official
     hp = weights.header["hyper_parameters"]
     sizes = ("height", "width", "in_channels", "n_channels", "depth", "n_classes", "mlp_ratio", "pooling_stat")
