@@ -103,13 +103,13 @@ def test_pieces_put_together_are_the_whole(tmp_path, kind, chunk_events):
 
 @pytest.mark.parametrize("split_by", ["number", "time"])
 @pytest.mark.parametrize("n_steps", [1, 3, 16, 700])
-def test_binning_in_two_passes_equals_binning_at_once(tmp_path, split_by, n_steps):
+def test_binning_in_pieces_equals_binning_at_once(tmp_path, split_by, n_steps):
     path = write(tmp_path, "a.bin", encoders.nmnist(TINY))
     frames = bin_events(read_recording(path), n_steps, split_by)
     binned = bin_file(path, n_steps, split_by, chunk_events=77)
     np.testing.assert_array_equal(binned.frames, frames)
     assert binned.frames.dtype == np.float32
-    assert "two passes" in binned.notes[-1]
+    assert "a piece of the file at a time" in binned.notes[-1]
 
 
 def test_pieces_of_other_files_are_cut_from_the_whole(tmp_path):
