@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import zipfile
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evsim.errors import RecordingError
-from evsim.recordings import bin_events, bin_file, iter_events, read_recording
-from evsim.recordings.decoding import decode_stream, join
+from evsim.recordings import bin_events, bin_file, decode_stream, find_decoder, iter_events, read_recording
+from evsim.recordings.decoding import join
 from evsim.recordings.discover import formats_of
 from evsim.recordings.evt3 import Evt3
 from evsim.recordings.options import ReadOptions
@@ -87,6 +88,28 @@ def test_any_size_of_block_gives_the_same_events(tmp_path, kind, block_bytes):
     pieces = list(decode_stream(io.BytesIO(data), find_reader(path).Decoder(path, ReadOptions()), block_bytes))
     for column, name in zip(join(pieces), COLUMNS, strict=True):
         np.testing.assert_array_equal(column, events[name])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_pipe_gives_events_before_it_ends(kind):
+    _, events, data, *_ = FORMATS[kind]
+    options = ReadOptions(layout="nmnist" if kind == "nmnist" else None)
+    receiver, sender = os.pipe()
+    with open(receiver, "rb") as stream, open(sender, "wb", buffering=0) as source:
+        source.write(data[: len(data) // 2])
+        head = stream.peek()
+        pieces = decode_stream(stream, find_decoder(head, options=options))
+        first = next(pieces)
+        assert 50 < first.t.size < 500
+        source.write(data[len(data) // 2 :])
+        source.close()
+        columns = join([first, *pieces])
+    np.testing.assert_array_equal(columns.t, events["t"])
+
+
+def test_a_stream_nobody_knows():
+    with pytest.raises(RecordingError, match="-: not events that can be read as they arrive"):
+        find_decoder(b"hello")
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -67,9 +67,10 @@ def no_events() -> Columns:
 
 
 def decode_stream(stream: BinaryIO, decoder: Decoder, block_bytes: int = BLOCK_BYTES) -> Iterator[Columns]:
-    """Events as they come out of a stream, in pieces of no particular size."""
+    """Events as they come out of a stream, in pieces of no particular size; what a pipe has is not held back."""
+    read = getattr(stream, "read1", stream.read)
     rest = b""
-    while block := stream.read(block_bytes):
+    while block := read(block_bytes):
         rest += block
         columns, used = decoder.decode(rest)
         rest = rest[used:]

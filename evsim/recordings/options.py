@@ -25,7 +25,8 @@ class ReadOptions:
     unit : {"us", "ms", "s"} or None
         Unit of the time stamps.
     normalise : str, (mean, std) or None
-        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), or two tuples.
+        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), two tuples, or
+        `raw` (left as they are, to be looked at).
     size : int, (int, int) or None
         Height and width an image is brought to, as timm does: resized to ``size / crop_pct``, its middle cut out.
     crop_pct : float
