@@ -24,7 +24,7 @@ from evsim.report import RunReport, layer_rows
 from evsim.simulator import Observer, Result, simulate
 from evsim.trace import Probe, Trace
 
-__all__ = ["Preparation", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
+__all__ = ["Preparation", "file_sha256", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def _report(
         network=weights.header["family"],
         title=weights.header.get("title", ""),
         hyper_parameters=weights.header["hyper_parameters"],
-        weights={"file": Path(paths[0]).name, "sha256": _sha256(paths[0]), "source": weights.header.get("source")},
-        input={"file": Path(paths[1]).name, "sha256": _sha256(paths[1]), "layout": steps.layout},
+        weights={"file": Path(paths[0]).name, "sha256": file_sha256(paths[0]), "source": weights.header.get("source")},
+        input={"file": Path(paths[1]).name, "sha256": file_sha256(paths[1]), "layout": steps.layout},
         notes=list(steps.notes),
         n_steps=result.n_steps,
         prediction=result.prediction,
@@ -175,7 +175,8 @@ def _provenance(report: RunReport) -> dict:
     return {key: getattr(report, key) for key in keys}
 
 
-def _sha256(path: str) -> str:
+def file_sha256(path: str) -> str:
+    """SHA-256 of a file, read piece by piece."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):

@@ -28,6 +28,17 @@ def run(
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
+    follow: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Predict while events arrive: a growing file or pipe; - is stdin."),
+    ] = None,
+    window: Annotated[str, typer.Option(help="With --follow: time covered by a prediction.")] = "100ms",
+    hop: Annotated[
+        str | None, typer.Option(help="With --follow: time between windows; the window when left out.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="With --follow: csv (t,x,y,p lines) or nmnist.")] = None,
+    sensor: Annotated[str | None, typer.Option(help="With --follow: HEIGHTxWIDTH of the sensor.")] = None,
+    idle: Annotated[str | None, typer.Option(help="With --follow: stop when a file has not grown for so long.")] = None,
 ) -> None:
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
     from evsim.cli.progress import Progress
@@ -39,6 +50,11 @@ def run(
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
+    if follow is not None:
+        if input is not None or trace is not None or index is not None:
+            raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
+        _follow(find_weights(weights), (follow, window, hop, layout, sensor, idle), Preparation(split_by, fit), json)
+        return
     path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
     preparation = Preparation(split_by, fit, index)
     report, recorded = run_recording(find_weights(weights), path, preparation, order, watch=Progress)
@@ -48,3 +64,19 @@ def run(
         print_json(report)
     else:
         print_report(report, trace)
+
+
+def _follow(weights_path: str, told: tuple, preparation, json: bool) -> None:
+    from evsim.cli.follow_text import print_predictions
+    from evsim.follow import Stream, parse_microseconds, parse_sensor
+
+    path, window, hop, layout, sensor, idle = told
+    stream = Stream(
+        path,
+        parse_microseconds(window, "window"),
+        parse_microseconds(hop, "hop") if hop else None,
+        layout,
+        parse_sensor(sensor),
+        parse_microseconds(idle, "idle") / 1e6 if idle else None,
+    )
+    print_predictions(weights_path, stream, preparation, json)
