@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 LIMIT_BYTES = 2**30
 TIME_OUT_SECONDS = 20
 SEED_BYTES = 40_000
-WHOLE = {".h5", ".hdf5", ".npz", ".npy", ".png", ".jpg"}
+WHOLE = {".h5", ".hdf5", ".npz", ".npy", ".png", ".jpg", ".aedat4"}
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
 ALLOWED = ("sound", "refused")
 

@@ -9,6 +9,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings import ecf
 from evsim.recordings.discover import one_line
+from evsim.recordings.safe_heap import check_heaps
 
 __all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
 
@@ -175,8 +176,11 @@ def attribute(file, names: tuple[str, ...], where: tuple[str, ...] = ("/",)):
             if node is None or name not in node.attrs:
                 continue
             kind = node.attrs.get_id(name).dtype
-            if kind.kind in "biuf" or kind.kind == "S" or (kind.kind == "O" and kind.metadata):
-                return node.attrs[name]
+            if kind.kind == "O" and kind.metadata:
+                check_heaps(file.filename)
+            elif kind.kind not in "biufS":
+                continue
+            return node.attrs[name]
     return None
 
 
