@@ -5,6 +5,7 @@ import itertools
 import os
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -133,6 +134,37 @@ def test_binning_in_pieces_equals_binning_at_once(tmp_path, split_by, n_steps):
     np.testing.assert_array_equal(binned.frames, frames)
     assert binned.frames.dtype == np.float32
     assert "a piece of the file at a time" in binned.notes[-1]
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": True, "compression": "gzip"}])
+@pytest.mark.parametrize("layout", ["columns", "table", "rows", "ecf"])
+def test_pieces_of_hdf5_are_read_as_they_are_needed(tmp_path, layout, options, monkeypatch):
+    path = tmp_path / "a.h5"
+    columns = [EVENTS[name] for name in COLUMNS]
+    with h5py.File(path, "w") as file:
+        if layout == "columns":
+            for name in COLUMNS:
+                file.create_dataset(f"events/{name}", data=EVENTS[name], **options)
+        elif layout == "table":
+            file.create_dataset("CD/events", data=np.rec.fromarrays(columns, names="t,x,y,p"), **options)
+        else:
+            file.create_dataset("events", data=np.stack(columns, 1), **options)
+    if layout == "ecf":
+        encoders.ecf_file(path, EVENTS, chunk=64)
+    whole = read_recording(path)
+    monkeypatch.setattr("evsim.recordings.stream.read_recording", None)
+    for n in (37, 64, 128, 1000):
+        pieces = list(iter_events(path, n))
+        assert max(piece.t.size for piece in pieces) <= n
+        for name in COLUMNS:
+            np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in pieces]), getattr(whole, name))
+
+
+def test_a_file_without_events_has_no_pieces(tmp_path):
+    for name, data in (("a.csv", b"t,x,y,p\n"), ("a.raw", encoders.EVT_HEADER % b"2.0")):
+        for sensor in (None, (34, 34)):
+            with pytest.raises(RecordingError, match="holds no events"):
+                list(iter_events(write(tmp_path, name, data), sensor=sensor))
 
 
 def test_pieces_of_other_files_are_cut_from_the_whole(tmp_path):

@@ -33,6 +33,8 @@ class ReadOptions:
         See `size`; SDT's ImageNet networks were published with 0.95, Spikformer's with 1.
     resample : {"bicubic", "bilinear"}
         How an image is resized.
+    part : slice or None
+        Only these rows of the columns of events, for reading a long file in pieces.
     """
 
     layout: str | None = None
@@ -43,3 +45,4 @@ class ReadOptions:
     size: int | tuple[int, int] | None = None
     crop_pct: float = 1.0
     resample: str = "bicubic"
+    part: slice | None = None
