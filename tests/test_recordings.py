@@ -450,6 +450,18 @@ def test_hdf5_reads_nothing_outside_the_file(tmp_path, sample):
     refused(reference, "references")
 
 
+def test_hdf5_text_in_a_damaged_heap(tmp_path, sample):
+    path = write_h5(tmp_path / "a.h5", {"events": records(sample)}, {"geometry": "128x130"})
+    assert read_recording(path).sensor == (130, 128)
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    free = heap + 16 + 16 + 8  # behind the one object, the seven letters of the attribute
+    assert int.from_bytes(data[free : free + 2], "little") == 0
+    data[free + 8 : free + 10] = (3959).to_bytes(2, "little")
+    path.write_bytes(data)
+    refused(path, f"damaged: the heap at byte {heap} has an object of 0 bytes")
+
+
 def test_names_chosen_by_a_file_cannot_break_the_line(tmp_path):
     np.savez(tmp_path / "a.npz", **{"evil\n\x1b[2J": np.zeros(3)})
     message = refused(tmp_path / "a.npz", "expected t, x, y, p or events")
