@@ -26,7 +26,7 @@ class Crew(Protocol):
 
     size: int
 
-    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Outcome]: ...
+    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Sequence[Outcome]]: ...
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,12 @@ class Evaluation:
         if missing and isinstance(crew, Threads):
             warm_up(self.examiner.network)
         begin = time.perf_counter()
-        for outcome in crew.run(self.examiner, missing) if missing else ():
-            done[outcome.id] = outcome
+        for outcomes in crew.run(self.examiner, missing) if missing else ():
             if journal:
-                journal.append(outcome)
-            _receive(outcome, watch, strict)
+                journal.append(*outcomes)
+            for outcome in outcomes:
+                done[outcome.id] = outcome
+                _receive(outcome, watch, strict)
         timing = _timing(time.perf_counter() - begin, len(missing), len(done) - len(missing), crew.size)
         return self._report(done, timing)
 
