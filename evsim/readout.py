@@ -99,6 +99,7 @@ class RealLinear:
         self.name = name
         self.source, self.target = source, target
         self.weight = np.asarray(weight, np.float64)
+        self.has_bias = bias is not None
         self.n_inputs = source.n_channels
         _, self.wakers = source.join_reader(name)
         constant = self.weight @ source.bias

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from evsim.errors import NetworkError
+from evsim.errors import NetworkError, RecordingError
 from evsim.event_queue import EventQueue
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
@@ -68,7 +69,13 @@ def simulate(
     probes : sequence of Observer
     order : {"step", "stage"}
         See `EventQueue`.
+
+    Raises
+    ------
+    RecordingError
+        An input event lies outside the network's input.
     """
+    _check_places(network, recording)
     network.reset()
     queue, ledger = EventQueue(order), Ledger()
     n_steps = len(recording)
@@ -86,6 +93,15 @@ def simulate(
         ledger.charge(handler.name, step, counts + traffic)
     readout = network.readout
     return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+
+
+def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
+    """Kernels trust addresses; sorted ones are checked by their ends."""
+    n_places = math.prod(network.input_shape)
+    for step, spikes in enumerate(recording):
+        if len(spikes) and not 0 <= spikes.address[0] <= spikes.address[-1] < n_places:
+            found = f"{spikes.address[0]} to {spikes.address[-1]}"
+            raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
 
 
 def _send(network: Network, queue: EventQueue, probes: Sequence[Observer], name: str, step: int, spikes: Spikes) -> int:

@@ -258,8 +258,8 @@ def test_images(tmp_path):
     with pytest.raises(RecordingError, match="layout='chw' or 'hwc'"):
         read_recording(tmp_path / "d.npz", normalise="cifar10")
     assert read_recording(tmp_path / "d.npz", layout="chw", normalise="cifar10").image.shape == (3, 3, 3)
-    with pytest.raises(RecordingError, match="unknown normalise='mnist'"):
-        read_recording(tmp_path / "a.npz", normalise="mnist")
+    with pytest.raises(RecordingError, match="unknown normalise='svhn'"):
+        read_recording(tmp_path / "a.npz", normalise="svhn")
 
 
 def test_raw_pixels_are_normalised_as_the_official_pipeline_does(shared, tmp_path):

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evsim.current import Current
+from evsim.errors import RecordingError
 from evsim.ledger import OpCounts
 from evsim.network import INPUT, Network
 from evsim.neurons import LIF
@@ -245,3 +246,9 @@ def test_the_prediction_is_the_largest_logit():
     assert result.logits.shape == (3,)
     assert result.prediction == int(np.argmax(result.logits))
     np.testing.assert_allclose(result.logits, result.logits_by_step.mean(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("address", [[-1, 2], [0, 10**6]])
+def test_input_outside_the_network_is_refused(address):
+    with pytest.raises(RecordingError, match="input addresses"):
+        simulate(random_network(0), [Spikes(np.array(address, np.int32))])

@@ -12,12 +12,11 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from evsim.recordings import read_recording, write_events_hdf5
 from evsim.recordings.check import check
+from evsim.recordings.decoding import read_stream
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.readers.nmnist import decode
+from evsim.recordings.readers.nmnist import Decoder
 
 ZOO = Path(__file__).parents[1] / "networks" / "zoo"
 NMNIST = "N-MNIST test set, recording {}. Orchard, Jayawant, Cohen and Thakor (2015), Frontiers in Neuroscience 9:437"
@@ -30,7 +29,8 @@ def write_digits(archive_path: Path) -> None:
         names = sorted((name for name in archive.namelist() if "/Test/" in name and name.endswith(".bin")), key=_id)
         for digit in range(10):
             name = next(name for name in names if name.split("/")[-2] == str(digit))
-            raw = replace(decode(np.frombuffer(archive.read(name), np.uint8)), sensor=(34, 34), label=digit)
+            raw = read_stream(name, archive.open(name), Decoder(name, ReadOptions()))
+            raw = replace(raw, sensor=(34, 34), label=digit)
             recording = check(name, raw, ReadOptions())
             source = NMNIST.format(Path(name).name)
             write_events_hdf5(ZOO / f"nmnist_digit_{digit}.h5", recording, source, "CC BY-SA 4.0")

@@ -69,6 +69,8 @@ class Choices:
         if stored is not None:
             return self._parse(name, kind, stored)
         if default is not _MISSING:
+            if default not in (None, ""):
+                self.notes.append(f"{name} = {default}, the default of this family: no file stores it ({meaning})")
             return default
         raise CheckpointError(
             f"{self.path}: neither tensors nor stored arguments tell {name} ({meaning}); give --set {name}=VALUE"

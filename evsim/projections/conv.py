@@ -79,6 +79,15 @@ class Conv2d:
         Where the sums go: [out_height * out_width, c_out].
     groups : int
 
+    Attributes
+    ----------
+    has_bias : bool
+        Whether the checkpoint's layer has a bias of its own, apart from a folded BatchNorm.
+    norm : str or None
+        Name of the BatchNorm that was folded in.
+    n_weight_axes : int
+        Axes of the checkpoint's tensor: 2 for a linear module, 3 or 4 for a convolution, of kernel 1 perhaps.
+
     Sets nothing of its own, incs `current`, reads its weights.
     """
 
@@ -90,6 +99,9 @@ class Conv2d:
         self.name = name
         self.window = window
         self.groups = groups
+        self.has_bias = bias is not None
+        self.norm: str | None = None
+        self.n_weight_axes = weight.ndim
         self.rows = window_rows(weight, groups)
         self.n_in = weight.shape[1] * groups
         self.n_out = weight.shape[0]

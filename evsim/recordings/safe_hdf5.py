@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from evsim.errors import RecordingError
+from evsim.recordings import ecf
 from evsim.recordings.discover import one_line
 
 __all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
@@ -17,6 +18,9 @@ MAX_RATIO = 1100
 # Tiny files may hold larger arrays of one repeated value.
 ALLOWANCE = 16 * 2**20
 MAX_BYTES = 2**32
+# The longest an ECF chunk can be: nine bytes an event.
+MAX_ECF_BYTES = 2**20
+FILTERS = {32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -93,10 +97,59 @@ def read_array(file, name: str) -> np.ndarray:
     if node.dtype.hasobject:
         raise RecordingError(f"{file.filename}: {name!r} holds references or text ({node.dtype}); expected numbers")
     check_size(file, name, node)
+    if filters_of(node)[:1] == [ecf.FILTER]:
+        return _read_ecf(file, name, node)
+    require_filters(file, name, node)
     try:
         return node[()]
     except OSError as error:
-        raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({_decoding(node, error)})") from error
+        raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({one_line(error)})") from error
+
+
+def filters_of(node) -> list[int]:
+    """The numbers of the filters its chunks went through."""
+    pipeline = node.id.get_create_plist()
+    return [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
+
+
+def require_filters(file, name: str, node) -> None:
+    """Refuse a dataset packed by a filter that is not installed; hdf5plugin brings most, if it is there."""
+    import h5py
+
+    missing = [number for number in filters_of(node) if not h5py.h5z.filter_avail(number)]
+    if not missing:
+        return
+    try:
+        import hdf5plugin  # noqa: F401 - importing it registers its filters
+    except ImportError:
+        pass
+    missing = [number for number in missing if not h5py.h5z.filter_avail(number)]
+    if missing:
+        known = f"{FILTERS[missing[0]]} (filter {missing[0]})" if missing[0] in FILTERS else f"filter {missing[0]}"
+        raise RecordingError(
+            f"{file.filename}: {name!r} is packed with {known}, which is not installed: pip install 'evsim[formats]'"
+        )
+
+
+def _read_ecf(file, name: str, node) -> np.ndarray:
+    """Events packed with Prophesee's codec, chunk by chunk."""
+    if len(filters_of(node)) > 1 or node.ndim != 1 or node.chunks[0] > ecf.MAX_EVENTS:
+        raise RecordingError(f"{file.filename}: {name!r} is packed with ECF in a way that no writer does")
+    events = np.zeros(len(node), ecf.EVENT)
+    for place in range(node.id.get_num_chunks()):
+        chunk = node.id.get_chunk_info(place)
+        at = chunk.chunk_offset[0]
+        if chunk.size > MAX_ECF_BYTES or at >= len(node):
+            raise RecordingError(f"{file.filename}: {name!r} has a damaged chunk at {at}")
+        try:
+            found = ecf.decode_ecf(node.id.read_direct_chunk((at,))[1])
+        except ValueError as error:
+            raise RecordingError(f"{file.filename}: {name!r}, chunk at {at}: {one_line(error)}") from error
+        left = events[at : at + node.chunks[0]]
+        if len(found) < len(left):
+            raise RecordingError(f"{file.filename}: {name!r} has {len(found)} of {len(left)} events in a chunk")
+        left[:] = found[: len(left)]
+    return events
 
 
 def check_size(file, name: str, node) -> None:
@@ -112,13 +165,6 @@ def check_size(file, name: str, node) -> None:
             f"{file.filename}: {name!r} claims {claimed} bytes (shape {node.shape}) from {stored} stored; "
             f"at most {bound} are believed"
         )
-
-
-def _decoding(node, error: OSError) -> str:
-    text = one_line(error)
-    if "filter" not in text.lower():
-        return text
-    return f"{text}; a compression plug-in is missing: pip install hdf5plugin, then try again"
 
 
 def attribute(file, names: tuple[str, ...], where: tuple[str, ...] = ("/",)):

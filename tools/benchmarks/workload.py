@@ -1,0 +1,78 @@
+"""Workload: a network and its inputs; one file each under workloads/."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from evsim.network import Network
+from evsim.spikes import Spikes
+from tools.benchmarks import workloads
+
+__all__ = ["Unavailable", "Workload", "find", "names"]
+
+
+class Unavailable(Exception):
+    """A workload lacks its data, or a contestant cannot run it: the message says which and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """What every contestant runs.
+
+    Parameters
+    ----------
+    name, title : str
+    family : module
+        One of `evsim.networks`.
+    tensors : mapping of str to array
+        The checkpoint.
+    hp : HyperParameters
+        Of the family.
+    inputs : float32 array
+        Frames [n_inputs, n_steps, channels, height, width] or images [n_inputs, channels, height, width].
+    """
+
+    name: str
+    title: str
+    family: ModuleType
+    tensors: Mapping[str, np.ndarray]
+    hp: object
+    inputs: np.ndarray
+
+    def network(self) -> Network:
+        """A new evsim network."""
+        return self.family.build(self.tensors, self.hp)
+
+    def recording(self, index: int) -> list[Spikes]:
+        """One input as evsim takes it; the same image at every step is one object."""
+        values = self.inputs[index]
+        if values.ndim == 3:
+            return [Spikes.from_dense(values.transpose(1, 2, 0))] * self.hp.n_steps
+        return [Spikes.from_dense(frame.transpose(1, 2, 0)) for frame in values]
+
+
+def names() -> list[str]:
+    """Every workload there is."""
+    return [module.name for module in pkgutil.iter_modules(workloads.__path__)]
+
+
+def find(name: str, shared: Path | None) -> Workload:
+    """Load one workload.
+
+    Raises
+    ------
+    Unavailable
+        It needs reference data that is not there.
+    """
+    module = importlib.import_module(f"{workloads.__name__}.{name}")
+    try:
+        return module.load(name, shared)
+    except FileNotFoundError as error:
+        raise Unavailable(f"{name}: needs {error.filename}") from None

@@ -1,0 +1,22 @@
+"""The bundled network, trained on N-MNIST, on the ten bundled recordings: what a bare clone can run."""
+
+import numpy as np
+from evsim.networks import sdt
+
+from evsim.checkpoints.importing import load_network
+from evsim.run import Preparation, prepare_input
+from evsim.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
+from tools.benchmarks.workload import Workload
+
+
+def load(name, shared):
+    network, weights = load_network(find_weights(DEFAULT_WEIGHTS))
+    height, width, n_channels = network.input_shape
+    inputs = []
+    for path in sorted(zoo_folder().glob("nmnist_digit_*.h5")):
+        spikes = prepare_input(network, weights, str(path), Preparation()).spikes
+        frames = [events.to_dense(height * width * n_channels).reshape(network.input_shape) for events in spikes]
+        inputs.append(np.stack(frames).transpose(0, 3, 1, 2).astype(np.float32))
+    hp = sdt.HyperParameters(**weights.header["hyper_parameters"])
+    title = f"SDT-{hp.depth}-{hp.n_channels} N-MNIST, trained, T={hp.n_steps}, {height}x{width}"
+    return Workload(name, title, sdt, weights.tensors, hp, np.stack(inputs))
