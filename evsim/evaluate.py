@@ -58,6 +58,9 @@ class Evaluation:
         names = self.examiner.weights.header.get("class_names")
         aligned = align_classes(dataset, names)
         self.dataset = replace(aligned, items=choose_items(aligned.items, choice.limit, choice.shuffle_seed))
+        if self.examiner.crop_pct is not None:
+            note = f"images are resized as timm does, with crop_pct {self.examiner.crop_pct:g}"
+            self.dataset = replace(self.dataset, notes=(*self.dataset.notes, note))
         self.class_names = list(names or _names(aligned, self.examiner.n_classes))
         self.identity = self._identity(choice)
         self._check()
@@ -116,6 +119,7 @@ class Evaluation:
             "options": {
                 **preparation,
                 "normalise": plan.normalise,
+                "crop_pct": plan.crop_pct,
                 "order": plan.order,
                 "limit": choice.limit,
                 "shuffle_seed": choice.shuffle_seed,
