@@ -414,9 +414,10 @@ def test_a_dataset_nobody_can_read_is_an_error(tmp_path):
         evaluate(Plan("sdt-nmnist", dataset.kind), broken)
 
 
-def test_a_class_the_network_does_not_have_is_refused():
-    dataset = Dataset("hdf5", (Item("a", DIGITS, 10, "00001"),))
-    with pytest.raises(EvsimError, match="is of class 10, but the network tells only 10 classes apart"):
+@pytest.mark.parametrize("label", [10, -1])
+def test_a_class_the_network_does_not_have_is_refused(label):
+    dataset = Dataset("hdf5", (Item("a", DIGITS, label, "00001"),))
+    with pytest.raises(EvsimError, match=f"is of class {label}, but the network tells only 10 classes apart"):
         Evaluation(Plan("sdt-nmnist", "hdf5"), dataset)
 
 
