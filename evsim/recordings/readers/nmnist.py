@@ -30,6 +30,12 @@ def read(path: Path, options: ReadOptions) -> RawEvents:
     return read_decoded(path, Decoder(path, options))
 
 
+def decode(data: np.ndarray) -> RawEvents:
+    """Events from the bytes of a recording that is already in memory, uint8 [5 * n]."""
+    columns, _ = Decoder("recording", ReadOptions()).decode(data.tobytes())
+    return RawEvents(columns.t, columns.x, columns.y, columns.p, Decoder.layout, unit=Decoder.unit)
+
+
 class Decoder:
     """Records of five bytes and a clock."""
 
