@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from evsim.audit.audit import Audit, audit_sheets
+from evsim.audit.audit import Audit
+from evsim.audit.audit_sheets import audit_sheets
+from evsim.audit.convention_sheets import causes_sheet, conventions_sheet
 from evsim.audit.conventions import conventions
 from evsim.audit.lint_sheets import lint_sheets
 from evsim.audit.sheet import Column, Sheet
@@ -128,8 +130,8 @@ def _operations(story: Story) -> Iterator[Markup]:
         f"Bars: the same spikes by published conventions. Against the literal count: {', '.join(ratios)}.",
         "The same spikes, counted by published conventions.",
     )  # fmt: skip
-    sheets = audit_sheets(Audit([story.audited], list(conventions().values())))
-    yield from (sheet_table(sheet) for sheet in sheets if sheet.key in ("conventions", "differences"))
+    audit = Audit([story.audited], list(conventions().values()))
+    yield from (sheet_table(sheet) for sheet in (conventions_sheet(audit), causes_sheet(audit)))
 
 
 def _energy(story: Story) -> Iterator[Markup]:
