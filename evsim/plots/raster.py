@@ -54,6 +54,8 @@ def plot_raster(ax, trace: Trace, layer: str, by: str | None = None, theme: Them
     else:
         drawn, said = _draw_density(ax, data, grouping, trace.n_steps, theme, lines, polar)
         said = said.replace("neuron", "place") if layer == INPUT else said
+    if _is_real(data):
+        said += "; real values"
     ax.evsim_spikes_drawn = drawn
     ax.set_xlim(-0.5, trace.n_steps - 0.5)
     ax.set_ylim(grouping.n_lines, 0)
@@ -126,8 +128,11 @@ def _label_groups(ax, grouping: Grouping, polar: bool) -> None:
 
 def _shows_polarity(layer: str, data: Layer, grouping: Grouping) -> bool:
     """An event camera's input has two channels, OFF and ON; an image's values are real numbers."""
-    is_real = data.payload is not None and np.issubdtype(data.payload.dtype, np.floating)
-    return layer == INPUT and grouping.by == "channel" and grouping.n_groups == 2 and not is_real
+    return layer == INPUT and grouping.by == "channel" and grouping.n_groups == 2 and not _is_real(data)
+
+
+def _is_real(data: Layer) -> bool:
+    return data.payload is not None and np.issubdtype(data.payload.dtype, np.floating)
 
 
 def _heads_of(trace: Trace, layer: str) -> int | None:
