@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from evsim.spikes import Spikes
+
 __all__ = ["Current", "CurrentRows"]
 
 
@@ -54,6 +56,7 @@ class Current:
         self.is_whole = True
         self.readers: list[str] = []
         self._live: dict[int, CurrentRows] = {}
+        self._cause: dict[int, Spikes] = {}
         self._free: list[CurrentRows] = []
 
     def join_writer(self, name: str, bias: np.ndarray | None = None, whole: bool = False) -> None:
@@ -78,6 +81,14 @@ class Current:
             rows = self._live[step] = self._free.pop() if self._free else self._new_rows()
         return rows
 
+    def mark_still(self, step: int, cause: Spikes) -> None:
+        """Say that the rows of `step` are what the input `cause` makes, so far: the same object, the same rows."""
+        self._cause[step] = cause
+
+    def still_cause(self, step: int) -> Spikes | None:
+        """What `mark_still` said about `step`; means nothing to a reader behind a second writer."""
+        return self._cause.get(step)
+
     def release(self, step: int, reader: str) -> None:
         """Give the rows of `step` back once the last declared reader is done with them."""
         if reader == self.readers[-1] and step in self._live:
@@ -89,6 +100,7 @@ class Current:
             self._recycle(step)
 
     def _recycle(self, step: int) -> None:
+        self._cause.pop(step, None)
         rows = self._live.pop(step)
         _clear_touched(rows.value, rows.touched)
         self._free.append(rows)

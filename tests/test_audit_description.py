@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from evsim.audit.audit import Audit
+from evsim.audit.audit_sheets import audit_sheets
 from evsim.audit.conventions import choose_conventions, conventions
 from evsim.audit.dense import dense_twin, matched_bits
 from evsim.audit.energy_model import bundled_models, find_model
+from evsim.audit.formats import format_names, write_report
 from evsim.audit.geometry import Synapses
 from evsim.audit.layers import audit_run
 from evsim.audit.lint import check_claims, find_places
 from evsim.audit.panel import density, energy_panel
 from evsim.audit.replay import describe_trace
+from evsim.audit.sheet import Report
 from evsim.audit.tally import CAUSES
+from evsim.audit.vanilla import TransformerSize, vanilla_transformer_macs
 from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.errors import EvsimError
 from evsim.network import INPUT
@@ -145,6 +152,17 @@ def test_the_dense_twin_and_its_bits(official):
     assert [matched_bits(n) for n in (1, 2, 3, 4, 7, 8, 10, 16)] == [1, 2, 2, 3, 3, 4, 4, 5]
 
 
+def test_the_dense_twin_is_the_vanilla_transformer(official):
+    """The same sum from the layers of a run and from the formula of the paper, borders taken as if they held values."""
+    weights, _, _, run = official
+    hp = weights.header["hyper_parameters"]
+    sizes = ("height", "width", "in_channels", "n_channels", "depth", "n_classes", "mlp_ratio", "pooling_stat")
+    formula = vanilla_transformer_macs(TransformerSize(**{name: hp[name] for name in sizes}))
+    twin = dense_twin(run)
+    attention = sum(cost.macs for name, cost in twin.items() if name.endswith("kv_sum"))
+    assert sum(layer.geometry.dense_macs for layer in run.synapses) + attention == sum(formula.values())
+
+
 @pytest.mark.parametrize("name", bundled_models())
 def test_every_panel_adds_up(official, name):
     run, model = official[3], find_model(name)
@@ -169,6 +187,16 @@ def test_the_break_even_density_makes_both_cost_the_same():
     assert dense.break_even == pytest.approx(panel.density * dense.ratio)
     matched = panel.rows[2]
     assert matched.break_even == pytest.approx(matched_bits(4) / 4)
+
+
+@pytest.mark.parametrize("name", format_names())
+def test_a_recording_without_events_is_reported_too(name):
+    """Zeros everywhere, no ratio of them, and no division by them."""
+    run = audit_runs.linear_run(np.zeros((2, 3, 4), np.float32), 5)
+    models = [find_model(model) for model in bundled_models()]
+    report = Report("silence", audit_sheets(Audit([run, run], list(conventions().values()), models)), {"command": "-"})
+    text = write_report(report, name)
+    assert not re.search(r"\b(nan|inf)\b", text.lower())
 
 
 def test_an_unknown_convention():

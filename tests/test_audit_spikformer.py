@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from evsim.networks import spikformer
 
 from evsim.audit.conventions import conventions
 from evsim.audit.geometry import Attention
@@ -15,6 +14,7 @@ from evsim.audit.layers import describe, log_for
 from evsim.audit.lint import check_claims, find_places
 from evsim.audit.replay import describe_trace
 from evsim.network import INPUT
+from evsim.networks import spikformer
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from evsim.trace import Probe, Trace

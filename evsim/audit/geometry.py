@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import singledispatch
 
+from evsim.attention.dssa import RealProduct
 from evsim.attention.sdsa import Coincidence, Gate, TokenSum
 from evsim.attention.ssa import SSA
 from evsim.neurons import Population
@@ -219,6 +220,13 @@ def _(handler: RealLinear, network) -> Geometry:
 def _(handler: SSA, network) -> Geometry:
     sizes = (handler.current.n_places, handler.n_heads, handler.head_channels)
     return Attention("ssa", "product", *sizes, starts_with=handler.official_order)
+
+
+@geometry_of.register
+def _(handler: RealProduct, network) -> Geometry:
+    n_heads, part = handler.scale.size, "map" if handler.transposed else "value"
+    sizes = (handler.current.n_places, n_heads, handler.n_rows)
+    return Attention("dssa", part, *sizes, n_columns=handler.current.n_channels // n_heads)
 
 
 @geometry_of.register

@@ -72,8 +72,16 @@ def _recordings_of(file: str, index: str | None) -> Iterator[Source]:
 
 
 def _how_many(file: str) -> int:
-    """A reader says so in a note when a file holds more than one recording."""
-    for note in read_recording(file).notes:
+    """A reader says so in a note when a file holds more than one recording.
+
+    A file that cannot be read without knowing the network (raw pixels) counts as one, as does a broken one, which
+    fails when it is run.
+    """
+    try:
+        notes = read_recording(file).notes
+    except RecordingError:
+        return 1
+    for note in notes:
         words = note.split()
         if words[:3] == ["the", "file", "holds"] and words[3].isdigit():
             return int(words[3])

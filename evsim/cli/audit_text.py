@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import typer
 
-from evsim.audit.audit import Audit, audit_sheets
+from evsim.audit.audit import Audit
+from evsim.audit.audit_sheets import audit_sheets
 from evsim.audit.compare import comparison
 from evsim.audit.formats import write_report
 from evsim.audit.layers import AuditedRun

@@ -105,6 +105,7 @@ _ALSO_COUNTED = {
     "unit_acs": "unit ACs",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",
+    "scalings": "scalings",
     "comparisons": "comparisons",
     "weight_reads": "weight reads",
     "state_reads": "state reads",

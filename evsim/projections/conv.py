@@ -10,6 +10,7 @@ from numba import njit
 
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
+from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
@@ -112,7 +113,7 @@ class Conv2d:
         self.current = current
         current.join_writer(name, bias)
         self._is_first_writer = current.writers == [name]
-        self._held: tuple[Spikes, CurrentRows] | None = None
+        self._held = HeldRows()
 
     @property
     def n_inputs(self) -> int:
@@ -123,16 +124,18 @@ class Conv2d:
         """Add the weight rows of the delivered events to the current of `step`."""
         spikes = inbox["spikes"]
         target = self.current.rows(step)
-        if self._held is not None and self._held[0] is spikes:
-            return Spikes.none(), self._replay(target)
-        counts = self._project(spikes, target)
-        if self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32:
-            self._held = (spikes, CurrentRows(target.value.copy(), target.touched.copy()))
+        if not (self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32):
+            return Spikes.none(), self._project(spikes, target)
+        counts = self._held.replay(spikes, target)  # a still image comes as the same object at every step
+        if counts is None:
+            counts = self._project(spikes, target)
+            self._held.keep(spikes, target)
+        self.current.mark_still(step, spikes)
         return Spikes.none(), counts
 
     def reset(self) -> None:
         """Forget the held result of a constant input."""
-        self._held = None
+        self._held.forget()
         self.current.reset()
 
     def _project(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
@@ -150,14 +153,6 @@ class Conv2d:
         if spikes.payload.dtype == np.float32:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
-
-    def _replay(self, target: CurrentRows) -> OpCounts:
-        """The same real-valued events once more (a still image): the sum is copied, not computed again."""
-        held = self._held[1]
-        np.copyto(target.value, held.value)
-        np.copyto(target.touched, held.touched)
-        words = int(np.count_nonzero(held.touched)) * self.n_out
-        return OpCounts(state_reads=words, state_writes=words)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -38,9 +38,10 @@ def count(run: AuditedRun) -> Tally:
         remarks.append(
             f"{len(missed)} layers have neither conv nor head in their names and are missed: {missed[0]}, ..."
         )
-    graded = [layer for layer in run.synapses if _is_charged(layer) and not is_zero_one(layer)]
-    if any(not layer.is_first for layer in graded):
-        as_acs = sum(layer.operand.mean_value * dense_operations(layer) for layer in graded if not layer.is_first)
+    graded = [layer for layer in run.synapses if _is_charged(layer) and _dense_cause(layer) == "integer spikes"]
+    graded = [layer for layer in graded if not is_zero_one(layer)]
+    if graded:
+        as_acs = sum(layer.operand.mean_value * dense_operations(layer) for layer in graded)
         remarks.append(f"integer inputs as MACs; the tool's other setting makes them {as_acs:,.0f} ACs instead")
     return Tally(NAME, TITLE, charges, *pair_energy(acs, macs), remarks)
 
