@@ -65,7 +65,8 @@ def _training(training: dict) -> str:
     words = [f"{training['epochs']} epochs", f"batches of {training['batch_size']}", "AdamW"]
     words += [f"cosine learning rate from {training['lr']:g}", f"label smoothing {training['smoothing']:g}"]
     words += [f"random shifts up to {training['shift']} pixels", f"seed {training['seed']}"]
-    return ", ".join(words) + f"; {training['selection']}"
+    notes = [training["note"]] if training.get("note") else []
+    return "; ".join([", ".join(words), *notes, training["selection"]])
 
 
 def _share(share: dict) -> str:
