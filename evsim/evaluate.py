@@ -26,7 +26,7 @@ class Crew(Protocol):
 
     size: int
 
-    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Outcome]: ...
+    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Sequence[Outcome]]: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ class Evaluation:
         names = self.examiner.weights.header.get("class_names")
         aligned = align_classes(dataset, names)
         self.dataset = replace(aligned, items=choose_items(aligned.items, choice.limit, choice.shuffle_seed))
-        self.class_names = list(names or _names(aligned, self.examiner.n_classes))
+        if self.examiner.crop_pct is not None:
+            note = f"images are resized as timm does, with crop_pct {self.examiner.crop_pct:g}"
+            self.dataset = replace(self.dataset, notes=(*self.dataset.notes, note))
+        self.class_names = _names(names or aligned.class_names or (), self.examiner.n_classes)
         self.identity = self._identity(choice)
         self._check()
 
@@ -88,11 +91,12 @@ class Evaluation:
         if missing and isinstance(crew, Threads):
             warm_up(self.examiner.network)
         begin = time.perf_counter()
-        for outcome in crew.run(self.examiner, missing) if missing else ():
-            done[outcome.id] = outcome
+        for outcomes in crew.run(self.examiner, missing) if missing else ():
             if journal:
-                journal.append(outcome)
-            _receive(outcome, watch, strict)
+                journal.append(*outcomes)
+            for outcome in outcomes:
+                done[outcome.id] = outcome
+                _receive(outcome, watch, strict)
         timing = _timing(time.perf_counter() - begin, len(missing), len(done) - len(missing), crew.size)
         return self._report(done, timing)
 
@@ -115,6 +119,7 @@ class Evaluation:
             "options": {
                 **preparation,
                 "normalise": plan.normalise,
+                "crop_pct": plan.crop_pct,
                 "order": plan.order,
                 "limit": choice.limit,
                 "shuffle_seed": choice.shuffle_seed,
@@ -127,12 +132,13 @@ class Evaluation:
         ids = {item.id for item in self.dataset.items}
         if len(ids) < len(self.dataset.items):
             raise EvsimError(f"the {self.dataset.kind} dataset holds two recordings of the same name")
-        largest = max(self.dataset.items, key=lambda item: item.label)
-        if largest.label >= self.examiner.n_classes:
-            raise EvsimError(
-                f"{largest.path}: recording {largest.id} is of class {largest.label}, but the network tells only "
-                f"{self.examiner.n_classes} classes apart"
-            )
+        n_classes = self.examiner.n_classes
+        for item in self.dataset.items:
+            if not 0 <= item.label < n_classes:
+                raise EvsimError(
+                    f"{item.path}: recording {item.id} is of class {item.label}, but the network tells only "
+                    f"{n_classes} classes apart, numbered from 0"
+                )
 
 
 def evaluate(plan: Plan, dataset: Dataset, crew: Crew | None = None, choice: Choice | None = None) -> EvaluationReport:
@@ -147,8 +153,8 @@ def _receive(outcome: Outcome, watch: Callable[[Outcome], None] | None, strict: 
         watch(outcome)
 
 
-def _names(dataset: Dataset, n_classes: int) -> list[str]:
-    known = dataset.class_names or ()
+def _names(known: Sequence[str], n_classes: int) -> list[str]:
+    """A name for each class; its number where nobody knows better."""
     return [known[index] if index < len(known) else str(index) for index in range(n_classes)]
 
 

@@ -15,7 +15,7 @@ from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording
 from evsim.run import Preparation, fit_recording
 from evsim.simulator import simulate
-from evsim.streaming.decoders import DECODERS
+from evsim.streaming.decoder import StreamDecoder
 from evsim.streaming.pipeline import WindowReader
 from evsim.streaming.source import arriving_bytes
 from evsim.streaming.windows import Window, Windows
@@ -34,8 +34,8 @@ class Stream:
         A growing file, a pipe, or "-".
     window, hop : int
         Microseconds.
-    layout : {"csv", "nmnist"}, optional
-        N-MNIST's for a name that ends in .bin, else csv.
+    layout : str, optional
+        See `StreamDecoder`.
     sensor : (int, int), optional
         Height and width; else as the format or the weights file tells, else inferred once, from the first window.
     idle_seconds : float, optional
@@ -48,13 +48,6 @@ class Stream:
     layout: str | None = None
     sensor: tuple[int, int] | None = None
     idle_seconds: float | None = None
-
-    def decoder(self):
-        """A fresh decoder of the layout."""
-        layout = self.layout or ("nmnist" if self.path.lower().endswith(".bin") else "csv")
-        if layout not in DECODERS:
-            raise RecordingError(f"layout {layout!r} cannot be followed; expected one of {', '.join(DECODERS)}")
-        return DECODERS[layout](self.path)
 
 
 @dataclass(frozen=True)
@@ -123,11 +116,11 @@ class Follower:
     ) -> None:
         self.network, self.weights, self.stream = network, weights, stream
         self.preparation = preparation or Preparation()
-        decoder = stream.decoder()
+        self._decoder = StreamDecoder(stream.path, stream.layout)
         self.windows = Windows(stream.window, stream.hop or stream.window)
-        self.reader = WindowReader(arriving_bytes(stream.path, stream.idle_seconds), decoder, self.windows)
-        remembered = (weights.header.get("input") or {}).get("sensor")
-        self._sensor = stream.sensor or decoder.sensor or parse_sensor(remembered)
+        self.reader = WindowReader(arriving_bytes(stream.path, stream.idle_seconds), self._decoder, self.windows)
+        self._remembered = parse_sensor((weights.header.get("input") or {}).get("sensor"))
+        self._sensor = stream.sensor
 
     def __iter__(self) -> Iterator[WindowPrediction]:
         warm_up(self.network)
@@ -158,7 +151,8 @@ class Follower:
         """The window's events, checked like those of any file."""
         events = window.events
         raw = RawEvents(events.t, events.x, events.y, events.p, "followed events", unit="us")
-        recording = check(self.stream.path, raw, ReadOptions(sensor=self._sensor))
+        sensor = self._sensor or self._decoder.sensor or self._remembered
+        recording = check(self.stream.path, raw, ReadOptions(sensor=sensor))
         self._sensor = recording.sensor
         return recording
 

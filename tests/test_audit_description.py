@@ -20,6 +20,7 @@ from evsim.audit.panel import density, energy_panel
 from evsim.audit.replay import describe_trace
 from evsim.audit.sheet import Report
 from evsim.audit.tally import CAUSES
+from evsim.audit.vanilla import TransformerSize, vanilla_transformer_macs
 from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.errors import EvsimError
 from evsim.network import INPUT
@@ -149,6 +150,17 @@ def test_the_dense_twin_and_its_bits(official):
     twin = dense_twin(run)
     assert all(twin[layer.name].macs == layer.geometry.inner_macs for layer in run.synapses)
     assert [matched_bits(n) for n in (1, 2, 3, 4, 7, 8, 10, 16)] == [1, 2, 2, 3, 3, 4, 4, 5]
+
+
+def test_the_dense_twin_is_the_vanilla_transformer(official):
+    """The same sum from the layers of a run and from the formula of the paper, borders taken as if they held values."""
+    weights, _, _, run = official
+    hp = weights.header["hyper_parameters"]
+    sizes = ("height", "width", "in_channels", "n_channels", "depth", "n_classes", "mlp_ratio", "pooling_stat")
+    formula = vanilla_transformer_macs(TransformerSize(**{name: hp[name] for name in sizes}))
+    twin = dense_twin(run)
+    attention = sum(cost.macs for name, cost in twin.items() if name.endswith("kv_sum"))
+    assert sum(layer.geometry.dense_macs for layer in run.synapses) + attention == sum(formula.values())
 
 
 @pytest.mark.parametrize("name", bundled_models())

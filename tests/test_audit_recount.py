@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 
+import numpy as np
 import pytest
 
 from evsim.audit.layers import describe, log_for
@@ -11,6 +13,7 @@ from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.reference import read_reference
 from evsim.run import Preparation, fit_recording
 from evsim.simulator import simulate
+from evsim.spikes import Spikes
 from tests import twins
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")
@@ -53,3 +56,40 @@ def test_every_count_of_the_bundled_checkpoints(data, name, checkpoint, options)
 @pytest.mark.parametrize(("name", "checkpoint", "options"), SHARED)
 def test_every_count_of_the_shared_checkpoints(shared, name, checkpoint, options):
     assert_counts_are_exact(shared / "fixtures", name, checkpoint, options)
+
+
+def _reach(size, out_size, window):
+    """How many outputs each input row (or column) of a map reaches along that axis."""
+    reach = np.zeros(size, np.int64)
+    for out in range(out_size):
+        for tap in range(window.kernel):
+            at = out * window.stride - window.padding + tap
+            if 0 <= at < size:
+                reach[at] += 1
+    return reach
+
+
+def _dense_additions(layer, spikes):
+    """sum over events of payload * rows reached * columns reached * output channels of the group."""
+    geometry = layer.geometry
+    window = geometry.window
+    shape = (window.height, window.width, geometry.n_in)
+    dense = np.abs(spikes.to_dense(math.prod(shape)).reshape(shape).astype(np.int64)).sum(axis=2)
+    rows = _reach(window.height, window.out_height, window)
+    columns = _reach(window.width, window.out_width, window)
+    return int(rows @ dense @ columns) * geometry.n_out // geometry.groups
+
+
+def test_additions_of_the_full_size_gesture_network(shared):
+    """Too large for the slow twins: every synaptic layer and step, counted densely from the spikes alone."""
+    name = "full_sdt_gesture_2_256_T16"
+    weights, _ = import_checkpoint(str(shared / f"fixtures/{name}.model_best.pth.tar"), {})
+    network = build_network(weights)
+    recording = next(iter(read_reference(shared / f"fixtures/{name}.npz").recordings()))
+    steps = fit_recording(network, weights, recording, Preparation()).spikes
+    recorder, log = twins.Recorder(), log_for(network)
+    result = simulate(network, steps, [recorder, log])
+    for layer in describe(network, log, result.ledger, result.n_steps).synapses:
+        for step, counts in enumerate(layer.steps):
+            spikes = recorder.sent.get((layer.operand.source, step), Spikes.none())
+            assert counts.unit_acs == _dense_additions(layer, spikes), (layer.name, step)

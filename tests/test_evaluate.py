@@ -8,15 +8,17 @@ import tracemalloc
 import zipfile
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.stats import binomtest
 
 from evsim.checkpoints import read_weights, write_weights
 from evsim.checkpoints.class_names import class_names
-from evsim.checkpoints.importing import load_network
+from evsim.checkpoints.importing import import_checkpoint, load_network
 from evsim.errors import EvsimError, RecordingError
 from evsim.evaluate import Choice, Evaluation, evaluate
 from evsim.evaluation import Plan, Threads, wilson_interval
@@ -30,6 +32,7 @@ from evsim.twin import twin
 from evsim.zoo import find_weights, zoo_folder
 from tests.command import call
 from tests.evaluations import DIGITS, digits_evaluation, found, without_time
+from tests.test_sdt_fixtures import BARE
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,55 @@ def test_gesture_classes_are_numbered_as_the_official_code_does(tmp_path):
         aligned = align_classes(by_value, dataset.class_names)
         assert {item.id: item.label for item in aligned.items} == {item.id: item.label for item in dataset.items}
         assert "another order" in aligned.notes[-1]
+
+
+def test_gestures_as_published(tmp_path):
+    (tmp_path / "trials_to_test.txt").write_text("user24_led.aedat\n\n")
+    (tmp_path / "user24_led_labels.csv").write_text("class,startTime_usec,endTime_usec\n11,5,9\n2,10,20\n")
+    dataset = found("dvsgesture", tmp_path)
+    assert [(item.id, item.label, item.index) for item in dataset.items] == [
+        ("user24_led/0", 2, 0),
+        ("user24_led/1", 1, 1),
+    ]
+    (tmp_path / "user24_led_labels.csv").unlink()
+    with pytest.raises(RecordingError, match="no label file"):
+        found("dvsgesture", tmp_path)
+
+
+def test_hdf5_files_of_other_projects(tmp_path):
+    with h5py.File(tmp_path / "shd.h5", "w") as file:
+        kind = h5py.vlen_dtype(np.float16)
+        file.create_dataset("spikes/times", (2,), kind)[:] = [np.zeros(3, np.float16), np.zeros(1, np.float16)]
+        kind = h5py.vlen_dtype(np.uint16)
+        file.create_dataset("spikes/units", (2,), kind)[:] = [np.zeros(3, np.uint16), np.zeros(1, np.uint16)]
+        file["labels"] = np.array([4, 2])
+    with h5py.File(tmp_path / "torchneuromorphic.h5", "w") as file:
+        for key, label in (("0", 3), ("10", 1), ("2", 0)):
+            file[f"data/{key}/times"], file[f"data/{key}/addrs"] = np.arange(2), np.zeros((2, 3), np.int16)
+            file[f"data/{key}/labels"] = np.array([label])
+    assert [(item.index, item.label) for item in found(tmp_path / "shd.h5").items] == [("0", 4), ("1", 2)]
+    items = found(tmp_path / "torchneuromorphic.h5").items
+    assert [(item.id, item.label) for item in items] == [("0", 3), ("2", 0), ("10", 1)]
+    for item in (*items, *found(tmp_path / "shd.h5").items):
+        assert read_recording(item.path, index=item.index).label == item.label
+
+
+def test_images_of_any_size_are_cropped_as_the_official_code_does(tmp_path, data):
+    """A tiny network for 32x32 colour images, trained for nothing, before PNG files of 50x40."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("n01", "n02")):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (50, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "val" / name / f"{label}.png")
+    weights, _ = import_checkpoint(str(data / "sdt_mlp1.legacy_zip_false.pth"), BARE)
+    write_weights(tmp_path / "w.npz", weights)
+    dataset = found(tmp_path)
+    plan = Plan(str(tmp_path / "w.npz"), "folder", normalise="imagenet", crop_pct=0.95)
+    result = evaluate(plan, dataset, Threads(2))
+    assert (result.n_broken, result.top1.n) == (0, 2)
+    assert any("crop_pct 0.95" in note for note in result.notes)
+    with pytest.raises(EvsimError, match="none of the 2 recordings could be read"):
+        evaluate(replace(plan, crop_pct=None), dataset)
 
 
 def test_cifar10dvs_tests_on_the_last_tenth_of_each_class(tmp_path):
@@ -362,9 +414,10 @@ def test_a_dataset_nobody_can_read_is_an_error(tmp_path):
         evaluate(Plan("sdt-nmnist", dataset.kind), broken)
 
 
-def test_a_class_the_network_does_not_have_is_refused():
-    dataset = Dataset("hdf5", (Item("a", DIGITS, 10, "00001"),))
-    with pytest.raises(EvsimError, match="is of class 10, but the network tells only 10 classes apart"):
+@pytest.mark.parametrize("label", [10, -1])
+def test_a_class_the_network_does_not_have_is_refused(label):
+    dataset = Dataset("hdf5", (Item("a", DIGITS, label, "00001"),))
+    with pytest.raises(EvsimError, match=f"is of class {label}, but the network tells only 10 classes apart"):
         Evaluation(Plan("sdt-nmnist", "hdf5"), dataset)
 
 

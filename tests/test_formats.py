@@ -2,16 +2,18 @@
 
 import io
 import itertools
+import os
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evsim.errors import RecordingError
-from evsim.recordings import bin_events, bin_file, iter_events, read_recording
-from evsim.recordings.decoding import decode_stream, join
+from evsim.recordings import bin_events, bin_file, decode_stream, find_decoder, iter_events, read_recording
+from evsim.recordings.decoding import join
 from evsim.recordings.discover import formats_of
 from evsim.recordings.evt3 import Evt3
 from evsim.recordings.options import ReadOptions
@@ -90,6 +92,28 @@ def test_any_size_of_block_gives_the_same_events(tmp_path, kind, block_bytes):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+def test_a_pipe_gives_events_before_it_ends(kind):
+    _, events, data, *_ = FORMATS[kind]
+    options = ReadOptions(layout="nmnist" if kind == "nmnist" else None)
+    receiver, sender = os.pipe()
+    with open(receiver, "rb") as stream, open(sender, "wb", buffering=0) as source:
+        source.write(data[: len(data) // 2])
+        head = stream.peek()
+        pieces = decode_stream(stream, find_decoder(head, options=options))
+        first = next(pieces)
+        assert 50 < first.t.size < 500
+        source.write(data[len(data) // 2 :])
+        source.close()
+        columns = join([first, *pieces])
+    np.testing.assert_array_equal(columns.t, events["t"])
+
+
+def test_a_stream_nobody_knows():
+    with pytest.raises(RecordingError, match="-: not events that can be read as they arrive"):
+        find_decoder(b"hello")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("chunk_events", [64, 499, 500, 1000])
 def test_pieces_put_together_are_the_whole(tmp_path, kind, chunk_events):
     name, events, data, layout, sensor = FORMATS[kind]
@@ -103,13 +127,44 @@ def test_pieces_put_together_are_the_whole(tmp_path, kind, chunk_events):
 
 @pytest.mark.parametrize("split_by", ["number", "time"])
 @pytest.mark.parametrize("n_steps", [1, 3, 16, 700])
-def test_binning_in_two_passes_equals_binning_at_once(tmp_path, split_by, n_steps):
+def test_binning_in_pieces_equals_binning_at_once(tmp_path, split_by, n_steps):
     path = write(tmp_path, "a.bin", encoders.nmnist(TINY))
     frames = bin_events(read_recording(path), n_steps, split_by)
     binned = bin_file(path, n_steps, split_by, chunk_events=77)
     np.testing.assert_array_equal(binned.frames, frames)
     assert binned.frames.dtype == np.float32
-    assert "two passes" in binned.notes[-1]
+    assert "a piece of the file at a time" in binned.notes[-1]
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": True, "compression": "gzip"}])
+@pytest.mark.parametrize("layout", ["columns", "table", "rows", "ecf"])
+def test_pieces_of_hdf5_are_read_as_they_are_needed(tmp_path, layout, options, monkeypatch):
+    path = tmp_path / "a.h5"
+    columns = [EVENTS[name] for name in COLUMNS]
+    with h5py.File(path, "w") as file:
+        if layout == "columns":
+            for name in COLUMNS:
+                file.create_dataset(f"events/{name}", data=EVENTS[name], **options)
+        elif layout == "table":
+            file.create_dataset("CD/events", data=np.rec.fromarrays(columns, names="t,x,y,p"), **options)
+        else:
+            file.create_dataset("events", data=np.stack(columns, 1), **options)
+    if layout == "ecf":
+        encoders.ecf_file(path, EVENTS, chunk=64)
+    whole = read_recording(path)
+    monkeypatch.setattr("evsim.recordings.stream.read_recording", None)
+    for n in (37, 64, 128, 1000):
+        pieces = list(iter_events(path, n))
+        assert max(piece.t.size for piece in pieces) <= n
+        for name in COLUMNS:
+            np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in pieces]), getattr(whole, name))
+
+
+def test_a_file_without_events_has_no_pieces(tmp_path):
+    for name, data in (("a.csv", b"t,x,y,p\n"), ("a.raw", encoders.EVT_HEADER % b"2.0")):
+        for sensor in (None, (34, 34)):
+            with pytest.raises(RecordingError, match="holds no events"):
+                list(iter_events(write(tmp_path, name, data), sensor=sensor))
 
 
 def test_pieces_of_other_files_are_cut_from_the_whole(tmp_path):

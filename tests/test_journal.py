@@ -29,8 +29,8 @@ def uninterrupted():
 def path(tmp_path):
     """A whole journal of three outcomes."""
     journal = Journal(tmp_path / "j.jsonl", IDENTITY)
-    for outcome in OUTCOMES:
-        journal.append(outcome)
+    journal.append(OUTCOMES[0])
+    journal.append(*OUTCOMES[1:])
     journal.close()
     return tmp_path / "j.jsonl"
 
@@ -127,11 +127,12 @@ def test_a_run_stopped_anywhere_ends_in_the_same_report(tmp_path, n_workers):
     journal.close()
     evaluation = digits_evaluation(choice)
     journal = Journal(tmp_path / "j", evaluation.identity, resume=True)
-    assert len(journal.outcomes) == 5
+    n_done = len(journal.outcomes)
+    assert 5 <= n_done < 12  # outcomes that came together are written together
     report = evaluation.run(Threads(3 - n_workers), journal)
     journal.close()
     assert without_time(report) == expected
-    assert (report.timing["resumed"], report.timing["recordings"]) == (5, 7)
+    assert (report.timing["resumed"], report.timing["recordings"]) == (n_done, 12 - n_done)
 
 
 def killed_after(n_lines, path, signal_number, *options):

@@ -39,8 +39,9 @@ def evaluate(
     split_by: SplitBy = None,
     fit: Fit = None,
     normalise: Annotated[
-        str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, none.")
+        str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none.")
     ] = None,
+    crop_pct: Annotated[float | None, typer.Option(min=0.1, max=1, help="Share of an image's side to see.")] = None,
     order: Order = "step",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
     shuffle_seed: Annotated[int | None, typer.Option(help="Shuffle the recordings first, by this seed.")] = None,
@@ -64,7 +65,7 @@ def evaluate(
     if scheduler and workers:
         raise EvsimError("--workers is for this machine, --scheduler for a cluster: say one of them")
     found = find_dataset(dataset, root, FindOptions(split, download, class_order))
-    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order)
+    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order, crop_pct)
     evaluation = Evaluation(plan, found, Choice(limit, shuffle_seed))
     crew = Cluster(scheduler) if scheduler else Threads(workers)
     with EvaluationProgress(evaluation, journal, resume) as progress:

@@ -34,7 +34,9 @@ def run(
     hop: Annotated[
         str | None, typer.Option(help="With --follow: time between windows; the window when left out.")
     ] = None,
-    layout: Annotated[str | None, typer.Option(help="With --follow: csv (t,x,y,p lines) or nmnist.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="With --follow: its format, or the order of its columns (txyp).")
+    ] = None,
     sensor: Annotated[str | None, typer.Option(help="With --follow: HEIGHTxWIDTH of the sensor.")] = None,
     idle: Annotated[str | None, typer.Option(help="With --follow: stop when a file has not grown for so long.")] = None,
 ) -> None:

@@ -41,13 +41,13 @@ class Cluster:
         self.address = address
         self.size = 0
 
-    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Outcome]:
+    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[list[Outcome]]:
         """The outcomes as chunks of them come back; leaving the loop early cancels the rest."""
         with _connected(self.address) as client:
             self.size = _count_threads(client)
             yield from self._collect(client, examiner, _chunks(items, self.size))
 
-    def _collect(self, client, examiner: Examiner, chunks: Sequence[Sequence[Item]]) -> Iterator[Outcome]:
+    def _collect(self, client, examiner: Examiner, chunks: Sequence[Sequence[Item]]) -> Iterator[list[Outcome]]:
         from distributed import as_completed
 
         # A task like any other: should the worker that holds the network die, another builds it again.
@@ -55,7 +55,7 @@ class Cluster:
         pending = [client.submit(_examine, loaded, chunk, pure=False) for chunk in chunks]
         try:
             for _, outcomes in as_completed(pending, loop=client.loop, with_results=True):
-                yield from outcomes
+                yield outcomes
         finally:
             client.cancel([*pending, loaded])
 

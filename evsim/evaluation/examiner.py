@@ -39,6 +39,9 @@ class Plan:
         How raw pixels become input; None leaves it to the weights file, then to the kind of dataset.
     order : {"step", "stage"}
         Of the event queue.
+    crop_pct : float, optional
+        Share of an image's side that is seen, see `ReadOptions`; None leaves it to the kind of dataset, most of which
+        take images only as large as the network's input.
     """
 
     weights: str
@@ -46,6 +49,7 @@ class Plan:
     preparation: Preparation = field(default_factory=Preparation)
     normalise: str | None = None
     order: str = "step"
+    crop_pct: float | None = None
 
 
 @dataclass(eq=False)
@@ -103,7 +107,14 @@ class Examiner:
         module = kind_module(self.plan.kind)
         if hasattr(module, "read"):
             return module.read(item, self._normalise(module))
-        return read_recording(item.path, index=item.index, normalise=self._normalise(module))
+        options = {} if self.crop_pct is None else {"size": self.network.input_shape[:2], "crop_pct": self.crop_pct}
+        return read_recording(item.path, index=item.index, normalise=self._normalise(module), **options)
+
+    @property
+    def crop_pct(self) -> float | None:
+        """How images are cropped, as the user says or the kind of dataset knows of the network's family."""
+        known = getattr(kind_module(self.plan.kind), "crop_pct", lambda family: None)
+        return self.plan.crop_pct or known(self.weights.header["family"])
 
     def _normalise(self, module) -> str | tuple | None:
         known = self.weights.header.get("normalisation")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from evsim.errors import EvsimError
@@ -44,19 +45,35 @@ class Threads:
     def size(self) -> int:
         return self.n_workers or available_cores()
 
-    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[Outcome]:
-        """The outcomes in the order in which they are ready; leaving the loop early drops what has not begun."""
+    def run(self, examiner: Examiner, items: Sequence[Item]) -> Iterator[list[Outcome]]:
+        """The outcomes as they are ready, those that came together in one list.
+
+        Leaving the loop early drops what has not begun.
+        """
         own = threading.local()
+        building = threading.Lock()
+        ready: queue.SimpleQueue[Future] = queue.SimpleQueue()
 
         def take_twin() -> None:
             with building:  # a twin is a copy of the one examiner
                 own.examiner = examiner.twin()
 
-        building = threading.Lock()
         pool = ThreadPoolExecutor(min(self.size, len(items)) or 1, "evsim", take_twin)
         try:
-            pending = [pool.submit(lambda item: own.examiner.examine(item), item) for item in items]
-            for future in as_completed(pending):
-                yield future.result()
+            for item in items:
+                pool.submit(lambda item: own.examiner.examine(item), item).add_done_callback(ready.put)
+            n_left = len(items)
+            while n_left:
+                done = _take_all(ready)
+                n_left -= len(done)
+                yield [future.result() for future in done]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _take_all(ready: queue.SimpleQueue) -> list:
+    """Wait for one, then take what else is there."""
+    taken = [ready.get()]
+    while not ready.empty():
+        taken.append(ready.get())
+    return taken

@@ -15,6 +15,8 @@ _HOME = {
     "write_events_hdf5": "write",
     "bin_events": "binning",
     "bin_file": "long_files",
+    "decode_stream": "decoding",
+    "find_decoder": "read",
     "iter_events": "stream",
     "Fit": "fit",
     "describe": "description",

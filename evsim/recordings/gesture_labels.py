@@ -12,7 +12,7 @@ from pathlib import Path
 from evsim.errors import RecordingError
 from evsim.recordings.discover import choose
 
-__all__ = ["Trial", "gesture_trial"]
+__all__ = ["Trial", "gesture_classes", "gesture_trial"]
 
 MAX_BYTES = 2**16
 WHOLE = "whole"
@@ -44,6 +44,14 @@ def gesture_trial(path: Path, index: int | str | None) -> Trial | None:
     label, begin, end = trials[int(row)]
     cut = f"gesture {row} of {labels.name}: class {label + 1} of 1..11, {begin} to {end} us (index='whole' reads all)"
     return Trial(label, begin, end, (cut, *notes))
+
+
+def gesture_classes(path: Path) -> list[int]:
+    """The class of each gesture of a recording, from 0, in the order of the label file beside it."""
+    labels = path.with_name(f"{path.stem}_labels.csv")
+    if not labels.is_file():
+        raise RecordingError(f"{path}: no label file {labels.name} beside it")
+    return [label for label, _, _ in _rows(labels)]
 
 
 def _rows(labels: Path) -> list[tuple[int, int, int]]:

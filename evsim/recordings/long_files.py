@@ -15,7 +15,7 @@ __all__ = ["bin_file"]
 def bin_file(
     path, n_steps: int, split_by: str = "number", chunk_events: int = CHUNK_EVENTS, **options
 ) -> FrameRecording:
-    """What ``bin_events(read_recording(path), ...)`` gives, read in two passes: once to count, once to bin.
+    """What ``bin_events(read_recording(path), ...)`` gives, read in pieces, once to count and once to bin.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def bin_file(
         )
         _add(total, _steps(clock, unit // n_steps, n_steps), piece)
         done += piece.t.size
-    notes = (*piece.notes, f"{n} events were cut into {n_steps} steps by {split_by}, in two passes over the file")
+    notes = (*piece.notes, f"{n} events were cut into {n_steps} steps by {split_by}, a piece of the file at a time")
     frames = total.reshape(n_steps, 2, height, width)
     return FrameRecording(frames, piece.layout, piece.label, notes, piece.path)
 

@@ -25,13 +25,16 @@ class ReadOptions:
     unit : {"us", "ms", "s"} or None
         Unit of the time stamps.
     normalise : str, (mean, std) or None
-        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), or two tuples.
+        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), two tuples, or
+        `raw` (left as they are, to be looked at).
     size : int, (int, int) or None
         Height and width an image is brought to, as timm does: resized to ``size / crop_pct``, its middle cut out.
     crop_pct : float
         See `size`; SDT's ImageNet networks were published with 0.95, Spikformer's with 1.
     resample : {"bicubic", "bilinear"}
         How an image is resized.
+    part : slice or None
+        Only these rows of the columns of events, for reading a long file in pieces.
     """
 
     layout: str | None = None
@@ -42,3 +45,4 @@ class ReadOptions:
     size: int | tuple[int, int] | None = None
     crop_pct: float = 1.0
     resample: str = "bicubic"
+    part: slice | None = None

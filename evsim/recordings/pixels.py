@@ -21,7 +21,8 @@ def normalise_pixels(path, pixels: np.ndarray, how: str | tuple | None) -> tuple
     """Float32 pixels [n_channels, height, width] and a note saying how they were made.
 
     uint8 pixels become ``(x - 255 * mean) / (255 * std)`` with float32 constants, two roundings, as timm's loader
-    does. Real-valued pixels are taken as they are unless `how` says otherwise.
+    does. Real-valued pixels are taken as they are unless `how` says otherwise. "raw" leaves any pixels as they are, to
+    be looked at.
 
     Raises
     ------
@@ -29,6 +30,8 @@ def normalise_pixels(path, pixels: np.ndarray, how: str | tuple | None) -> tuple
         When raw pixels come without a word on how to normalise them: guessing would change the prediction.
     """
     raw = pixels.dtype == np.uint8
+    if isinstance(how, str) and how == "raw":
+        return pixels, "the pixels were left as they are"
     if how is None and raw:
         raise RecordingError(
             f"{path}: raw pixels (uint8) need normalise='cifar10', 'cifar100', 'imagenet', 'mnist', 'none' "

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from evsim.errors import RecordingError
 from evsim.recordings.check import check
+from evsim.recordings.decoding import Decoder
 from evsim.recordings.discover import formats_of, one_line
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
-__all__ = ["find_reader", "read_recording", "refused", "split_index"]
+__all__ = ["find_decoder", "find_reader", "read_recording", "refused", "split_index"]
 
 HEAD_BYTES = 4096
 
@@ -91,6 +92,26 @@ def find_reader(path: Path, layout: str | None = None):
             return reader
     kind = "text" if _is_text(head) else f"bytes starting {head[:8].hex(' ')}"
     raise RecordingError(f"{path}: not a recording evsim knows (found {kind}; known: {', '.join(formats)})")
+
+
+def find_decoder(head: bytes, path="-", options: ReadOptions | None = None) -> Decoder:
+    """A decoder for standard input or a growing file that starts with `head` (4096 bytes, if there are as many).
+
+    Raises
+    ------
+    RecordingError
+        When no format that can be read as it arrives is known by these bytes. N-MNIST has no signature and must be
+        named: ``ReadOptions(layout="nmnist")``.
+    """
+    from evsim.recordings import readers
+
+    options = options or ReadOptions()
+    streams = {name: module for name, module in formats_of(readers).items() if hasattr(module, "Decoder")}
+    named = [streams[options.layout]] if options.layout in streams else streams.values()
+    for reader in named:
+        if options.layout in streams or reader.recognises(Path(path), head):
+            return reader.Decoder(path, options)
+    raise RecordingError(f"{path}: not events that can be read as they arrive (known: {', '.join(streams)})")
 
 
 def _is_text(head: bytes) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings import ecf
 from evsim.recordings.discover import one_line
+from evsim.recordings.safe_heap import check_heaps
 
 __all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
 
@@ -91,17 +92,17 @@ def dataset(file, name: str):
     return node
 
 
-def read_array(file, name: str) -> np.ndarray:
-    """A whole dataset, after checking that the file is large enough to hold what the shape claims."""
+def read_array(file, name: str, part: slice | None = None) -> np.ndarray:
+    """A dataset, or some of its rows, after checking that the file is large enough to hold what the shape claims."""
     node = dataset(file, name)
     if node.dtype.hasobject:
         raise RecordingError(f"{file.filename}: {name!r} holds references or text ({node.dtype}); expected numbers")
     check_size(file, name, node)
     if filters_of(node)[:1] == [ecf.FILTER]:
-        return _read_ecf(file, name, node)
+        return _read_ecf(file, name, node, part or slice(0, len(node)))
     require_filters(file, name, node)
     try:
-        return node[()]
+        return node[()] if part is None else node[part]
     except OSError as error:
         raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({one_line(error)})") from error
 
@@ -131,25 +132,29 @@ def require_filters(file, name: str, node) -> None:
         )
 
 
-def _read_ecf(file, name: str, node) -> np.ndarray:
+def _read_ecf(file, name: str, node, part: slice) -> np.ndarray:
     """Events packed with Prophesee's codec, chunk by chunk."""
     if len(filters_of(node)) > 1 or node.ndim != 1 or node.chunks[0] > ecf.MAX_EVENTS:
         raise RecordingError(f"{file.filename}: {name!r} is packed with ECF in a way that no writer does")
-    events = np.zeros(len(node), ecf.EVENT)
-    for place in range(node.id.get_num_chunks()):
-        chunk = node.id.get_chunk_info(place)
-        at = chunk.chunk_offset[0]
-        if chunk.size > MAX_ECF_BYTES or at >= len(node):
-            raise RecordingError(f"{file.filename}: {name!r} has a damaged chunk at {at}")
-        try:
-            found = ecf.decode_ecf(node.id.read_direct_chunk((at,))[1])
-        except ValueError as error:
-            raise RecordingError(f"{file.filename}: {name!r}, chunk at {at}: {one_line(error)}") from error
-        left = events[at : at + node.chunks[0]]
-        if len(found) < len(left):
-            raise RecordingError(f"{file.filename}: {name!r} has {len(found)} of {len(left)} events in a chunk")
-        left[:] = found[: len(left)]
+    size, stop = node.chunks[0], min(part.stop, len(node))
+    events = np.empty(max(0, stop - part.start), ecf.EVENT)
+    for at in range(part.start // size * size, stop, size):
+        first, last = max(at, part.start), min(at + size, stop)
+        chunk = _ecf_chunk(file, name, node, at)
+        if len(chunk) < last - at:
+            raise RecordingError(f"{file.filename}: {name!r} has {len(chunk)} of {last - at} events in a chunk")
+        events[first - part.start : last - part.start] = chunk[first - at : last - at]
     return events
+
+
+def _ecf_chunk(file, name: str, node, at: int) -> np.ndarray:
+    info = node.id.get_chunk_info_by_coord((at,))
+    if info.byte_offset is None or info.size > MAX_ECF_BYTES:
+        raise RecordingError(f"{file.filename}: {name!r} has a damaged chunk at {at}")
+    try:
+        return ecf.decode_ecf(node.id.read_direct_chunk((at,))[1])
+    except ValueError as error:
+        raise RecordingError(f"{file.filename}: {name!r}, chunk at {at}: {one_line(error)}") from error
 
 
 def check_size(file, name: str, node) -> None:
@@ -175,8 +180,11 @@ def attribute(file, names: tuple[str, ...], where: tuple[str, ...] = ("/",)):
             if node is None or name not in node.attrs:
                 continue
             kind = node.attrs.get_id(name).dtype
-            if kind.kind in "biuf" or kind.kind == "S" or (kind.kind == "O" and kind.metadata):
-                return node.attrs[name]
+            if kind.kind == "O" and kind.metadata:
+                check_heaps(file.filename)
+            elif kind.kind not in "biufS":
+                continue
+            return node.attrs[name]
     return None
 
 

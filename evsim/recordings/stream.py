@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evsim.errors import RecordingError
-from evsim.recordings.check import RawEvents, check, guess_sensor
+from evsim.recordings.check import MAX_TIME, RawEvents, check, guess_sensor
 from evsim.recordings.decoding import Columns, Decoder, decode_stream, describe, join
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import find_reader, read_recording, refused, split_index
@@ -31,7 +31,7 @@ def iter_events(
     """The events of a file in order of time, `chunk_events` at a time (the last piece is shorter).
 
     Put together, the pieces equal ``read_recording(path)``; notes are those known when a piece is yielded. Raw binary
-    formats and text are read as they are needed. HDF5, NumPy and label-cut files that one array holds are read whole
+    formats, text, and HDF5 with a column or a table of events are read as they are needed; other files are read whole
     and then cut. Where a file does not say its sensor's size, it is read twice.
 
     Events out of order are put in order if they are less than a piece away from their place.
@@ -46,16 +46,28 @@ def iter_events(
     path, suffix_index = split_index(path)
     options = ReadOptions(layout, sensor, suffix_index if index is None else index, unit)
     reader = find_reader(path, layout)
-    if not hasattr(reader, "Decoder"):
-        yield from _cut(_whole(path, options), chunk_events)
-        return
     with refused(path):
+        pieces = _pieces(path, reader, options, chunk_events)
+        if pieces is None:
+            yield from _cut(_whole(path, options), chunk_events)
+            return
         if options.sensor is None:
-            options = replace(options, sensor=_sensor(path, reader, options))
-        with open(path, "rb") as stream:
-            decoder = reader.Decoder(path, options)
-            pieces = _exact(decode_stream(stream, decoder), chunk_events)
-            yield from _in_order(path, _checked(path, pieces, decoder, options))
+            options = replace(options, sensor=_sensor(path, pieces))
+            pieces = _pieces(path, reader, options, chunk_events)
+        yield from _in_order(path, (check(path, piece, options) for piece in pieces))
+
+
+def _pieces(path: Path, reader, options: ReadOptions, n: int) -> Iterator[RawEvents] | None:
+    """The events as the reader gives them, n at a time; None where it can only give them all."""
+    if hasattr(reader, "Decoder"):
+        return _decoded(path, reader.Decoder(path, options), n)
+    return reader.pieces(path, options, n) if hasattr(reader, "pieces") else None
+
+
+def _decoded(path: Path, decoder: Decoder, n: int) -> Iterator[RawEvents]:
+    with open(path, "rb") as stream:
+        for columns in _exact(decode_stream(stream, decoder), n):
+            yield describe(decoder, columns)
 
 
 def _whole(path: Path, options: ReadOptions) -> EventRecording:
@@ -74,16 +86,16 @@ def _part(recording: EventRecording, part: slice) -> EventRecording:
     return replace(recording, **{name: getattr(recording, name)[part] for name in "txyp"})
 
 
-def _sensor(path: Path, reader, options: ReadOptions) -> tuple[int, int]:
+def _sensor(path: Path, pieces: Iterator[RawEvents]) -> tuple[int, int]:
     """What the file says, or what its furthest event needs."""
-    decoder = reader.Decoder(path, options)
     row = col = -1
-    with open(path, "rb") as stream:
-        for columns in decode_stream(stream, decoder):
-            if decoder.sensor is not None:
-                return decoder.sensor
-            row, col = max(row, int(columns.y.max())), max(col, int(columns.x.max()))
-    return decoder.sensor or guess_sensor(path, (row, col))
+    for piece in pieces:
+        if piece.sensor is not None:
+            return piece.sensor
+        row, col = max(row, int(piece.y.max())), max(col, int(piece.x.max()))
+    if row < 0:
+        raise RecordingError(f"{path}: holds no events")
+    return guess_sensor(path, (row, col))
 
 
 def _exact(pieces: Iterator[Columns], n: int) -> Iterator[Columns]:
@@ -102,31 +114,23 @@ def _exact(pieces: Iterator[Columns], n: int) -> Iterator[Columns]:
         yield join(held)
 
 
-def _checked(path: Path, pieces: Iterator[Columns], decoder: Decoder, options: ReadOptions) -> Iterator[EventRecording]:
-    empty = True
-    for columns in pieces:
-        empty = False
-        yield check(path, describe(decoder, columns), options)
-    if empty:
-        none = np.empty(0)
-        check(path, RawEvents(none, none, none, none, decoder.layout), options)
-
-
 def _in_order(path: Path, pieces: Iterator[EventRecording]) -> Iterator[EventRecording]:
     """Pieces whose times overlap, put in order; one piece is held back to see whether the next reaches into it."""
-    held, done = None, None
+    held = next(pieces, None)
+    if held is None:
+        raise RecordingError(f"{path}: holds no events")
+    done = -MAX_TIME
     for piece in pieces:
-        if held is not None:
-            held, piece = _swap_late(held, piece)
-            if done is not None and held.t[0] < done:
-                raise RecordingError(f"{path}: events are out of order by more than a piece; read it whole")
-            done = held.t[-1]
-            yield held
-        held = piece
-    if held is not None:
-        if done is not None and held.t[0] < done:
-            raise RecordingError(f"{path}: events are out of order by more than a piece; read it whole")
-        yield held
+        held, following = _swap_late(held, piece)
+        yield _after(path, held, done)
+        held, done = following, held.t[-1]
+    yield _after(path, held, done)
+
+
+def _after(path: Path, piece: EventRecording, done: int) -> EventRecording:
+    if piece.t[0] < done:
+        raise RecordingError(f"{path}: events are out of order by more than a piece; read it whole")
+    return piece
 
 
 def _swap_late(first: EventRecording, second: EventRecording) -> tuple[EventRecording, EventRecording]:

@@ -11,7 +11,7 @@ __all__ = ["Events"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
-    """Columns of equal length: t int64 (microseconds), x and y int32, p int8; not checked any further."""
+    """Columns of equal length: t int64 (microseconds); x, y and p as they came, to be checked with their window."""
 
     t: np.ndarray
     x: np.ndarray

@@ -22,7 +22,7 @@ class WindowReader:
     ----------
     blocks : iterable of bytes
         May block.
-    decoder : CsvDecoder or NmnistDecoder
+    decoder : StreamDecoder
     windows : Windows
 
     Attributes

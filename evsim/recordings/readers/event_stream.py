@@ -43,7 +43,7 @@ class Decoder:
 
     def __init__(self, path, options: ReadOptions) -> None:
         self._path = path
-        self._t = 0
+        self._t = np.int64(0)
         self.notes: list[str] = []
 
     def decode(self, data: bytes) -> tuple[Columns, int]:
@@ -97,7 +97,7 @@ def _decode_bytes(data, now, t, x, y, p):
         elif at + 5 > data.size:
             break
         else:
-            now += first >> 1
+            now += np.int64(first >> 1)
             t[n], p[n] = now, first & 1
             x[n] = np.int32(data[at + 1]) | np.int32(data[at + 2]) << 8
             y[n] = np.int32(data[at + 3]) | np.int32(data[at + 4]) << 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from evsim.recordings.recording import ImageRecording
 SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
 GREY = ("1", "L", "LA")
 COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr")
-MAX_PIXELS = 2**26
+MAX_BYTES = 2**28
+MAX_PIXELS = 2**25
+# Deflate packs at most 1032 to 1, and a pixel takes at least one bit.
+MAX_PIXELS_PER_BYTE = 8 * 1100
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -40,12 +44,17 @@ def read(path: Path, options: ReadOptions) -> ImageRecording:
 def _pixels(path: Path, options: ReadOptions) -> tuple[np.ndarray, str]:
     from PIL import Image, UnidentifiedImageError
 
+    if path.stat().st_size > MAX_BYTES:
+        raise RecordingError(f"{path}: an image of more than {MAX_BYTES} bytes")
+    # From memory: a file makes room for as many bytes as a damaged chunk claims to have.
+    data = io.BytesIO(path.read_bytes())
     try:
-        with Image.open(path, formats=list(SIGNATURES.values())) as image:
-            if image.width * image.height > MAX_PIXELS or image.mode not in GREY + COLOUR:
+        with Image.open(data, formats=list(SIGNATURES.values())) as image:
+            most = min(MAX_PIXELS, MAX_PIXELS_PER_BYTE * path.stat().st_size)
+            if image.width * image.height > most or image.mode not in GREY + COLOUR:
                 raise RecordingError(
                     f"{path}: an image of {image.height}x{image.width} in mode {image.mode}; expected at most "
-                    f"{MAX_PIXELS} pixels in mode {', '.join(GREY + COLOUR)}"
+                    f"{most} pixels in a file of this size, in mode {', '.join(GREY + COLOUR)}"
                 )
             grey = image.mode in GREY and n_means(options.normalise) == 1
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
