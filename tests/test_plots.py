@@ -183,8 +183,8 @@ def test_bad_trace_files_are_refused_in_one_line(change, tmp_path, evsim):
 
 @pytest.mark.parametrize(
     ("shape", "axes"),
-    [((0, 5), "token,channel"), ((4, 5), "token"), ((4, 5), "x,x"), ((-4, -5), "token,channel"), ((2**20, 2**20), "a,b"),
-     ((), "")],
+    [((0, 5), "token,channel"), ((4, 5), "token"), ((4, 5), "x,x"), ((-4, -5), "token,channel"),
+     ((2**20, 2**20), "a,b"), ((), "")],
 )  # fmt: skip
 def test_layers_with_impossible_shapes_are_refused(shape, axes, tmp_path, evsim):
     write_trace(tmp_path / "t.h5", made(density=0.0))
