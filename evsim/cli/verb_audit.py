@@ -53,7 +53,7 @@ def audit(
     from evsim.audit.formats import check_format
     from evsim.cli.audit_text import emit, progress, report_of
     from evsim.run import Preparation
-    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+    from evsim.zoo import default_recording, find_weights
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
@@ -64,7 +64,7 @@ def audit(
             raise EvsimError("--trace: a recorded run has its input and weights; leave out --input and --compare")
         emit(report_of([audit_traces([*trace, *(more or [])])], *asked), format, output)
         return
-    inputs = [*(input or []), *(more or [])] or [str(zoo_folder() / DEFAULT_RECORDING)]
+    inputs = [*(input or []), *(more or [])] or [default_recording(find_weights((compare or (weights,))[0]))]
     preparation = Preparation(split_by, fit, index)
     found = []
     for name in compare or (weights,):

@@ -38,10 +38,10 @@ def lint(
     from evsim.audit.sheet import Report
     from evsim.cli.audit_text import command_line, emit, progress
     from evsim.run import Preparation
-    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+    from evsim.zoo import default_recording, find_weights
 
     check_format(format)
-    inputs = [*(input or []), *(more or [])] or [str(zoo_folder() / DEFAULT_RECORDING)]
+    inputs = [*(input or []), *(more or [])] or [default_recording(find_weights(weights))]
     with progress() as advance:
         preparation = Preparation(split_by, fit, index)
         runs, provenance = audit_recordings(find_weights(weights), inputs, preparation, advance=advance)

@@ -19,9 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     weights: WeightsPath = "sdt-nmnist",
-    input: Annotated[
-        str | None, typer.Option("--input", "-i", help="Recording; a bundled digit when left out.")
-    ] = None,
+    input: Annotated[str | None, typer.Option("--input", "-i", help="Recording; a bundled one when left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
     order: Order = "step",
@@ -48,7 +46,7 @@ def run(
     from evsim.run import Preparation
     from evsim.run import run as run_recording
     from evsim.trace import write_trace
-    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+    from evsim.zoo import default_recording, find_weights
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
@@ -57,9 +55,10 @@ def run(
             raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
         _follow(find_weights(weights), (follow, window, hop, layout, sensor, idle), Preparation(split_by, fit), json)
         return
-    path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
+    weights = find_weights(weights)
+    path = input if input is not None else default_recording(weights)
     preparation = Preparation(split_by, fit, index)
-    report, recorded = run_recording(find_weights(weights), path, preparation, order, watch=Progress)
+    report, recorded = run_recording(weights, path, preparation, order, watch=Progress)
     if trace is not None:
         write_trace(trace, recorded)
     if json:

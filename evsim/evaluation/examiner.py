@@ -15,6 +15,7 @@ from evsim.evaluation.outcome import TOP, Outcome
 from evsim.network import Network
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import Recording
+from evsim.recordings.steps import Steps
 from evsim.run import Preparation, file_sha256, fit_recording
 from evsim.simulator import simulate
 from evsim.twin import twin
@@ -90,13 +91,17 @@ class Examiner:
         """Read, cut, simulate; what cannot be read becomes an outcome with an error."""
         begin = time.perf_counter()
         try:
-            steps = fit_recording(self.network, self.weights, self._read(item), self.plan.preparation)
+            steps = self.steps(item)
         except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
         result = simulate(self.network, steps.spikes, order=self.plan.order)
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()
         return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
+
+    def steps(self, item: Item) -> Steps:
+        """Read a recording and cut it into the network's input."""
+        return fit_recording(self.network, self.weights, self._read(item), self.plan.preparation)
 
     def _read(self, item: Item) -> Recording:
         module = kind_module(self.plan.kind)
