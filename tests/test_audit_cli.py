@@ -102,6 +102,8 @@ def test_every_format(name, tmp_path):
         rows = list(csv.DictReader(io.StringIO(text)))
         total = [row for row in rows if (row["sheet"], row["row"], row["column"]) == ("layers", "total", "acs")]
         assert len(total) == 1
+        places = [(row["sheet"], row["row"], row["column"]) for row in rows if row["row"] not in ("note", "input")]
+        assert len(places) == len(set(places))
         assert total[0]["n"] == "2"
         assert float(total[0]["low"]) < float(total[0]["value"]) < float(total[0]["high"])
     if name == "latex":

@@ -11,26 +11,11 @@ import numpy as np
 import pytest
 
 from evsim.checkpoints import Weights, read_weights, write_weights
-from evsim.cli import main
 from evsim.ledger import COUNTS
 from evsim.trace import read_trace
 from evsim.zoo import zoo_folder
 
 DIGIT = str(zoo_folder() / "nmnist_digit_7.h5")
-
-
-@pytest.fixture
-def evsim(monkeypatch, capsys):
-    """Run ``evsim ARGS`` in this process: exit code, standard output, standard error."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["evsim", *map(str, args)])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        captured = capsys.readouterr()
-        return leaving.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def assert_refused(outcome, *words):

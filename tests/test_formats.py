@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import tracemalloc
 import zipfile
 
 import h5py
@@ -134,6 +135,24 @@ def test_binning_in_pieces_equals_binning_at_once(tmp_path, split_by, n_steps):
     np.testing.assert_array_equal(binned.frames, frames)
     assert binned.frames.dtype == np.float32
     assert "a piece of the file at a time" in binned.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda path: [piece.t.size for piece in iter_events(path, 2**14)],
+        lambda path: bin_file(path, 4, "number", 2**14),
+    ],
+)
+def test_a_long_file_takes_no_more_memory_than_a_few_pieces(tmp_path, use):
+    piece = encoders.nmnist(TINY | {"t": np.full(500, 7)})
+    path = write(tmp_path, "a.bin", piece * 4000)  # 10 MB, 34 MB of columns
+    use(write(tmp_path, "b.bin", piece))  # what is imported on first use does not count
+    tracemalloc.start()
+    use(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": True, "compression": "gzip"}])

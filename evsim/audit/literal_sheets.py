@@ -64,7 +64,7 @@ def _layer_row(audit: Audit, stage: int, layer: Layer, total: float) -> dict:
 def heads_sheet(audit: Audit) -> Sheet:
     columns = [
         Column("layer", "attention", "text"),
-        Column("head", "head"),
+        Column("head", "head", "key"),
         Column("acs", "ACs"),
         Column("masks", "masks"),
     ]
@@ -81,7 +81,7 @@ def heads_sheet(audit: Audit) -> Sheet:
 
 def steps_sheet(audit: Audit) -> Sheet:
     keys = ("events_in", "unit_acs", "macs", "masks", "updates")
-    columns = [Column("step", "step"), *(Column(key, _COUNTS[key].split(" (")[0]) for key in keys)]
+    columns = [Column("step", "step", "key"), *(Column(key, _COUNTS[key].split(" (")[0]) for key in keys)]
     n_steps = min(run.n_steps for run in audit.runs)
     rows = [
         {"step": step} | {key: audit.over(lambda run, s=step, k=key: _at(run, s, k)) for key in keys}

@@ -21,8 +21,9 @@ class Column:
         Name in CSV and JSON.
     heading : str
         Name for a person.
-    kind : {"text", "words", "count", "short", "percent", "number"}
-        "count" has all its digits, "short" three and a letter; "words" may be long and wraps.
+    kind : {"text", "key", "words", "count", "short", "percent", "number"}
+        "text" and "key" (a whole number) name the row; "count" has all its digits, "short" three and a letter;
+        "words" may be long and wraps.
     spread : bool
         Whether a person sees half of the interval beside the mean; CSV and JSON always have all of it.
     """
@@ -97,6 +98,7 @@ def _short(value: float) -> str:
 
 
 _NUMBERS = {
+    "key": str,
     "text": str,
     "words": str,
     "count": _count,

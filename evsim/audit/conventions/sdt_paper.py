@@ -29,8 +29,13 @@ def count(run: AuditedRun) -> Tally:
     """Rates before pooling; the first layer as products; SDSA as T * R' * N * D."""
     charges = tally_layers(run, _charge)
     acs, macs = sum(c.acs for c in charges.values()), sum(c.macs for c in charges.values())
-    remarks = ["the attention term uses the rate of k AND v for R', which the paper does not define beyond doubt"]
-    if any(isinstance(x.geometry, Attention) and x.geometry.mechanism != "sdsa" for x in run.layers):
+    mechanisms = {x.geometry.mechanism for x in run.layers if isinstance(x.geometry, Attention)}
+    remarks = []
+    if "sdsa" in mechanisms:
+        remarks.append(
+            "the attention term takes the rate of k AND v for R', which the paper does not define beyond doubt"
+        )
+    if mechanisms - {"sdsa"}:
         remarks.append("the paper's formula knows SDSA only: other attentions are left out of it")
     return Tally(NAME, TITLE, charges, *pair_energy(acs, macs), remarks)
 

@@ -12,6 +12,7 @@ import io
 from evsim.audit.estimate import Estimate
 from evsim.audit.sheet import Report
 
+_NAMING = ("text", "key")
 _HEADINGS = ("sheet", "row", "column", "value", "sd", "low", "high", "n")
 
 
@@ -25,10 +26,10 @@ def write(report: Report) -> str:
             writer.writerow(("provenance", key, "", one, "", "", "", ""))
     for sheet in report.sheets:
         for number, row in enumerate(sheet.rows):
-            name = " ".join(str(row[c.key]) for c in sheet.columns if c.kind == "text" and row.get(c.key)) or number
+            name = " ".join(str(row[c.key]) for c in sheet.columns if c.kind in _NAMING and row.get(c.key) is not None)
             for column in sheet.columns:
-                if column.kind != "text" and row.get(column.key) is not None:
-                    writer.writerow((sheet.key, name, column.key, *_values(row[column.key])))
+                if column.kind not in _NAMING and row.get(column.key) is not None:
+                    writer.writerow((sheet.key, name or number, column.key, *_values(row[column.key])))
         for note in sheet.notes:
             writer.writerow((sheet.key, "note", "", note, "", "", "", ""))
     return out.getvalue()
