@@ -33,9 +33,9 @@ def report(
     from evsim.cli.progress import Progress
     from evsim.html_report import html_page, tell
     from evsim.run import Preparation, run
-    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+    from evsim.zoo import default_recording, find_weights
 
-    path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
+    path = input if input is not None else default_recording(find_weights(weights))
     found = find_weights(weights)
     run_report, trace = run(found, path, Preparation(split_by, fit, index), watch=Progress)
     story = tell(run_report, trace, read_weights(found).header.get("class_names"), command_line())
