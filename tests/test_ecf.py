@@ -85,3 +85,28 @@ def test_plugins_are_found_without_being_asked_for(tmp_path, codec):
         for name in "txyp":
             file.create_dataset(f"events/{name}", data=EVENTS[name], chunks=(500,), **getattr(hdf5plugin, codec)())
     assert_same(vars(read_recording(path)), EVENTS)
+
+
+@pytest.mark.parametrize(("codec", "number"), [("Blosc", 32001), ("Zstd", 32015), ("LZ4", 32004)])
+def test_a_chunk_that_unpacks_to_too_little_is_refused(tmp_path, codec, number):
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    path, options = tmp_path / "a.h5", getattr(hdf5plugin, codec)()
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            file.create_dataset(f"events/{name}", data=EVENTS[name], chunks=(500,), **options)
+        short = file.create_dataset("short", data=EVENTS["t"][:100], chunks=(100,), **options)
+        file["events/t"].id.write_direct_chunk((500,), short.id.read_direct_chunk((0,))[1])
+    with pytest.raises(RecordingError, match=r"'events/t' has a damaged chunk at \[500\] of 800 bytes; expected 4000"):
+        read_recording(path)
+
+
+def test_a_chunk_that_zstandard_cannot_unpack_is_refused(tmp_path):
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            file.create_dataset(f"events/{name}", data=EVENTS[name], chunks=(500,), **hdf5plugin.Zstd())
+        chunk = file["events/t"].id.read_direct_chunk((0,))[1]
+        file["events/t"].id.write_direct_chunk((0,), chunk[: len(chunk) // 2])
+    with pytest.raises(RecordingError, match=r"damaged chunk at \[0\], which cannot be unpacked"):
+        read_recording(path)

@@ -9,6 +9,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings import ecf
 from evsim.recordings.discover import one_line
+from evsim.recordings.safe_chunks import check_chunks
 from evsim.recordings.safe_heap import check_heaps
 
 __all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
@@ -101,6 +102,7 @@ def read_array(file, name: str, part: slice | None = None) -> np.ndarray:
     if filters_of(node)[:1] == [ecf.FILTER]:
         return _read_ecf(file, name, node, part or slice(0, len(node)))
     require_filters(file, name, node)
+    check_chunks(file, name, node, part, filters_of(node))
     try:
         return node[()] if part is None else node[part]
     except OSError as error:
