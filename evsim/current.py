@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from evsim.lanes import aligned_zeros
 from evsim.spikes import Spikes
 
 __all__ = ["Current", "CurrentRows"]
@@ -89,24 +90,32 @@ class Current:
         """What `mark_still` said about `step`; means nothing to a reader behind a second writer."""
         return self._cause.get(step)
 
-    def release(self, step: int, reader: str) -> None:
-        """Give the rows of `step` back once the last declared reader is done with them."""
-        if reader == self.readers[-1] and step in self._live:
-            self._recycle(step)
+    def is_last_reader(self, reader: str) -> bool:
+        """Whether nobody reads a step's rows after `reader`."""
+        return reader == self.readers[-1]
+
+    def release(self, step: int, reader: str, is_clear: bool = False) -> None:
+        """Give the rows of `step` back once the last declared reader is done with them.
+
+        `is_clear` promises that it has set them to zero and untouched again.
+        """
+        if self.is_last_reader(reader) and step in self._live:
+            self._recycle(step, is_clear)
 
     def reset(self) -> None:
         """Forget every step."""
         for step in list(self._live):
             self._recycle(step)
 
-    def _recycle(self, step: int) -> None:
+    def _recycle(self, step: int, is_clear: bool = False) -> None:
         self._cause.pop(step, None)
         rows = self._live.pop(step)
-        _clear_touched(rows.value, rows.touched)
+        if not is_clear:
+            _clear_touched(rows.value, rows.touched)
         self._free.append(rows)
 
     def _new_rows(self) -> CurrentRows:
-        value = np.zeros((self.n_places, self.n_channels), np.float32)
+        value = aligned_zeros((self.n_places, self.n_channels))
         return CurrentRows(value, np.zeros(self.n_places, np.uint8))
 
 

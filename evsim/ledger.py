@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -84,7 +85,7 @@ class OpCounts:
     acs_qk_first: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
-        return OpCounts(*(getattr(self, name) + getattr(other, name) for name in COUNTS))
+        return OpCounts(*map(operator.add, _values(self), _values(other)))
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name, as plain integers."""
@@ -92,6 +93,7 @@ class OpCounts:
 
 
 COUNTS = tuple(field.name for field in fields(OpCounts))
+_values = operator.attrgetter(*COUNTS)
 
 
 class Ledger:

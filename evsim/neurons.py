@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numba import njit
 
+from evsim import lanes
 from evsim.current import Current
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
@@ -74,7 +75,8 @@ class Population:
         self.sleepless = np.flatnonzero(self._can_fire_alone()).astype(np.int64)
         self._sleep_rate = np.full(self.bias.size, self.rate)
         self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
-        self._v = np.full((current.n_places, self.bias.size), self.v_reset)
+        self._v = lanes.aligned_zeros((current.n_places, self.bias.size))
+        self._v.fill(self.v_reset)
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size, np.int32)
 
@@ -91,11 +93,12 @@ class Population:
         """Update every neuron that is awake at `step` and return those that fire."""
         rows = self.current.rows(step)
         constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        is_last = self.current.is_last_reader(self.name)
         n_fired, updates, caught_up, biased, accumulators = _fire(
             step, rows.value, rows.touched, self.bias, constants, self._sleep_rate, self.sleepless,
-            self._v, self._last_step, self._fired,
+            self._v, self._last_step, self._fired, is_last,
         )  # fmt: skip
-        self.current.release(step, self.name)
+        self.current.release(step, self.name, is_clear=is_last)
         counts = OpCounts(
             updates=updates + caught_up,
             bias_adds=biased,
@@ -170,27 +173,14 @@ def _catch_up(n_missed, bias, rate, leak, v_reset, v):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _list_fired(mask, first, fired, n_fired):
-    """Append the addresses of the nonzero mask bytes, eight bytes a look."""
-    words = mask.view(np.uint64)
-    for i in range(words.size):
-        if words[i]:
-            for j in range(8 * i, 8 * i + 8):
-                if mask[j]:
-                    fired[n_fired] = first + j
-                    n_fired += 1
-    return n_fired
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_step, fired):
+def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_step, fired, clears):
     v_threshold, v_reset, rate, leak = constants
     n_places, n_channels = v.shape
     n_biased = 0
     n_biased_sleepless = sleepless.size
     for j in range(n_channels):
         n_biased += bias[j] != 0
-    mask = np.zeros((n_channels + 7) // 8 * 8, np.uint8)
+    mask = np.zeros((n_channels + 15) // 16 * 16, np.uint8)
     n_fired = 0
     n_updates = 0
     n_caught_up = 0
@@ -214,7 +204,11 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
             n_updates += n_channels
             n_bias_adds += n_biased
             n_accumulators += n_channels
-            n_fired = _list_fired(mask, place * n_channels, fired, n_fired)
+            n_fired = lanes.list_nonzero(mask, n_channels, place * n_channels, fired, n_fired)
+            if clears:  # while the row is at hand
+                touched[place] = 0
+                for j in range(n_channels):
+                    xp[j] = 0
         else:
             for i in range(sleepless.size):
                 j = sleepless[i]

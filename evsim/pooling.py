@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numba import njit
 
+from evsim import lanes
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
@@ -18,7 +20,7 @@ __all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
 
 
 class SpikeMaxPool:
-    """out[y, x, c] = OR of the spikes of channel c in the window: each spike marks the windows it lies in.
+    """out[y, x, c] = OR of the spikes of channel c in the window.
 
     Parameters
     ----------
@@ -27,7 +29,8 @@ class SpikeMaxPool:
         Padding adds places that hold no spike.
     n_channels : int
 
-    A comparison is one mark of one window by one spike. Sets nothing, reads nothing but its inbox.
+    A comparison is one mark of one window by one spike; the kernel marks a byte a spike and takes the OR of whole
+    rows of bytes, which is the same in fewer instructions. Sets nothing, reads nothing but its inbox.
     """
 
     def __init__(self, name: str, window: Window, n_channels: int) -> None:
@@ -35,7 +38,10 @@ class SpikeMaxPool:
         self.window = window
         self.n_channels = n_channels
         self.shape = (window.out_height, window.out_width, n_channels)
-        self._marks = _zero_marks(window.out_height * window.out_width * n_channels)
+        self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
+        self._in_row = np.empty(window.width * n_channels, np.uint8)
+        self._out_row = _zero_marks(window.out_width * n_channels)
+        self._positions = np.empty(math.prod(self.shape), np.int32)
 
     @property
     def n_inputs(self) -> int:
@@ -44,9 +50,11 @@ class SpikeMaxPool:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the delivered spikes."""
-        address = inbox["spikes"].address
-        comparisons = _mark_windows(address, self.window.as_tuple(), self.n_channels, self._marks)
-        return Spikes(_collect_marks(self._marks)), OpCounts(comparisons=comparisons)
+        comparisons, n = _pool_spikes(
+            inbox["spikes"].address, self.window.as_tuple(), self.n_channels,
+            self._plane, self._in_row, self._out_row, self._positions,
+        )  # fmt: skip
+        return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
 
     def reset(self) -> None:
         """Nothing is remembered between steps."""
@@ -73,12 +81,14 @@ class PlaneDilation:
         self.head_channels = n_channels // n_heads
         self.n_inputs = n_tokens * n_channels
         self._marks = _zero_marks(n_tokens * n_channels)
+        self._positions = np.empty(n_tokens * n_channels, np.int32)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Dilate the delivered spikes."""
         address = inbox["spikes"].address
         comparisons = _mark_plane(address, self.n_inputs, self.n_channels, self.head_channels, self._marks)
-        return Spikes(_collect_marks(self._marks)), OpCounts(comparisons=comparisons)
+        n = _take_marks(self._marks, self._positions)
+        return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
 
     def reset(self) -> None:
         """Nothing is remembered between steps."""
@@ -146,58 +156,68 @@ class CurrentMaxPool:
 
 
 def _zero_marks(n_places: int) -> np.ndarray:
-    return np.zeros((n_places + 7) // 8 * 8, np.uint8)
-
-
-def _collect_marks(marks: np.ndarray) -> np.ndarray:
-    """The marked addresses in order; the marks are cleared."""
-    address = np.empty(_count_marks(marks), np.int32)
-    _take_marks(marks, address)
-    return address
+    return np.zeros((n_places + 15) // 16 * 16, np.uint8)
 
 
 @njit(cache=True, nogil=True)
-def _count_marks(marks):
-    n = 0
-    for i in range(marks.size):
-        n += marks[i]
+def _take_marks(marks, positions):
+    """The marked places in order; the marks are cleared."""
+    n = lanes.list_nonzero(marks, positions.size, 0, positions, 0)
+    marks[:] = 0
     return n
 
 
-@njit(cache=True, nogil=True)
-def _take_marks(marks, address):
-    words = marks.view(np.uint64)
-    n = 0
-    for i in range(words.size):
-        if words[i]:
-            for j in range(8 * i, 8 * i + 8):
-                if marks[j]:
-                    address[n] = j
-                    n += 1
-            words[i] = 0
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark_rows(address, event, y_end, window, n_channels, plane):
+    """Mark the events of the rows before `y_end`; returns the next event and how many windows the marked lie in."""
+    _, width, out_height, out_width, kernel, stride, padding = window
+    marks = plane.reshape(-1)
+    n_marked, n_windows, pixel_end = 0, 0, 0
+    end = y_end * width * n_channels
+    while event < address.size and address[event] < end:
+        place = address[event]
+        if place >= pixel_end:
+            pixel = place // n_channels
+            pixel_end = (pixel + 1) * n_channels
+            y, x = pixel // width + padding, pixel % width + padding
+            rows = min(out_height - 1, y // stride) - max(0, (y - kernel + stride) // stride) + 1
+            columns = min(out_width - 1, x // stride) - max(0, (x - kernel + stride) // stride) + 1
+            n_windows = max(0, rows) * max(0, columns)
+        marks[place] = 1
+        n_marked += n_windows
+        event += 1
+    return event, n_marked
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark_windows(address, window, n_channels, marks):
-    _, width, out_height, out_width, kernel, stride, padding = window
-    n_marked = 0
-    pixel = -1
-    y_first = y_last = x_first = x_last = 0
-    for event in range(address.size):
-        here = address[event] // n_channels
-        if here != pixel:
-            pixel = here
-            y, x = pixel // width, pixel % width
-            y_first = max(0, (y + padding - kernel + stride) // stride)
-            y_last = min(out_height - 1, (y + padding) // stride)
-            x_first = max(0, (x + padding - kernel + stride) // stride)
-            x_last = min(out_width - 1, (x + padding) // stride)
-        channel = address[event] - pixel * n_channels
-        for y_out in range(y_first, y_last + 1):
-            for x_out in range(x_first, x_last + 1):
-                marks[(y_out * out_width + x_out) * n_channels + channel] = 1
-                n_marked += 1
-    return n_marked
+def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
+    height, width, out_height, out_width, kernel, stride, padding = window
+    n, n_marked, event, y_clear = 0, 0, 0, 0
+    for y_out in range(out_height):
+        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        event, n_windows = _mark_rows(address, event, y_end, window, n_channels, plane)
+        n_marked += n_windows
+        in_row[:] = 0
+        for y in range(y_first, y_end):
+            row = plane[y]
+            for i in range(in_row.size):
+                in_row[i] |= row[i]
+        for x_out in range(out_width):
+            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            target = out_row[x_out * n_channels : (x_out + 1) * n_channels]
+            target[:] = 0
+            for x in range(x_first, x_end):
+                source = in_row[x * n_channels : (x + 1) * n_channels]
+                for i in range(n_channels):
+                    target[i] |= source[i]
+        n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
+        y_next = min(height, (y_out + 1) * stride - padding)
+        if y_next > y_clear:
+            plane[y_clear:y_next] = 0
+            y_clear = y_next
+    event, n_windows = _mark_rows(address, event, height, window, n_channels, plane)
+    plane[y_clear:] = 0
+    return n_marked + n_windows, n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from evsim.errors import NetworkError, RecordingError
 from evsim.event_queue import EventQueue
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
+from evsim.pipeline import Enter, Sent, overlap
 from evsim.spikes import Spikes
 
 __all__ = ["Observer", "Result", "simulate"]
@@ -56,7 +57,11 @@ class Result:
 
 
 def simulate(
-    network: Network, recording: Sequence[Spikes], probes: Sequence[Observer] = (), order: str = "step"
+    network: Network,
+    recording: Sequence[Spikes],
+    probes: Sequence[Observer] = (),
+    order: str = "step",
+    threads: int = 1,
 ) -> Result:
     """Pop the earliest inbox, handle it, charge the ledger, show the probes, push the spikes along every edge.
 
@@ -68,7 +73,9 @@ def simulate(
         The input events, one entry a step.
     probes : sequence of Observer
     order : {"step", "stage"}
-        See `EventQueue`.
+        See `EventQueue`. Of no meaning with more than one thread.
+    threads : int
+        With more than one, steps overlap, see `evsim.pipeline`; the result does not depend on their number.
 
     Raises
     ------
@@ -77,22 +84,38 @@ def simulate(
     """
     _check_places(network, recording)
     network.reset()
-    queue, ledger = EventQueue(order), Ledger()
-    n_steps = len(recording)
-    for step, spikes in enumerate(recording):
-        _send(network, queue, probes, INPUT, step, spikes)
+    ledger, n_steps = Ledger(), len(recording)
+    steps = list(enumerate(recording))
+    sent = _play(network, steps, order) if threads == 1 else overlap(_play, network, steps, threads)
+    for name, step, spikes, counts in sent:
+        if counts is not None:
+            ledger.charge(name, step, counts)
+        for probe in probes:
+            probe.show(name, step, spikes)
+    readout = network.readout
+    return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+
+
+def _play(
+    network: Network, steps: Sequence[tuple[int, Spikes]], order: str = "step", enter: Enter | None = None
+) -> Iterator[Sent]:
+    """What each source sends, as it is sent, and at what cost (None for the input)."""
+    queue = EventQueue(order)
+    for step, spikes in steps:
+        _push(network, queue, INPUT, step, spikes)
         for stage in network.sleepless_stages():
             queue.push(step, stage, "bias", Spikes.none())
+        yield INPUT, step, spikes, None
     while queue:
         step, stage, inbox = queue.pop()
+        if enter is not None:
+            enter(step, stage)
         handler = network.handlers[stage]
         spikes, counts = handler.handle(step, inbox)
         delivered = sum(len(events) for events in inbox.values())
-        pushed = _send(network, queue, probes, handler.name, step, spikes)
+        pushed = _push(network, queue, handler.name, step, spikes)
         traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
-        ledger.charge(handler.name, step, counts + traffic)
-    readout = network.readout
-    return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+        yield handler.name, step, spikes, counts + traffic
 
 
 def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
@@ -104,10 +127,8 @@ def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
             raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
 
 
-def _send(network: Network, queue: EventQueue, probes: Sequence[Observer], name: str, step: int, spikes: Spikes) -> int:
-    """Show and push what `name` sent at `step`; returns the number of events put on the queue."""
-    for probe in probes:
-        probe.show(name, step, spikes)
+def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:
+    """Push what `name` sent at `step` along every edge; returns the number of events put on the queue."""
     pushed = 0
     for edge in network.edges_from(name):
         if edge.wakes or len(spikes):

@@ -158,7 +158,7 @@ def _conv2d(handler, step, inbox, currents, memory):
     window = handler.window
     x = dense(inbox, "spikes", handler.n_inputs).reshape(window.height, window.width, handler.n_in)
     geometry = (window.stride, window.padding, handler.groups)
-    weight = _stored_weight(handler)
+    weight = handler.weight
     counts, reached = naive.conv2d_counts(x, weight.shape, *geometry)
     rows = currents.at(handler.current, step)
     _add(rows, naive.conv2d(x, weight, *geometry), reached)
@@ -168,18 +168,11 @@ def _conv2d(handler, step, inbox, currents, memory):
 @twin_of(Linear)
 def _linear(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs).reshape(-1, handler.n_in)
-    weight = _stored_weight(handler)[:, :, 0, 0]
+    weight = handler.weight[:, :, 0, 0]
     counts, reached = naive.linear_counts(x, len(weight))
     rows = currents.at(handler.current, step)
     _add(rows, naive.linear(x, weight), reached)
     return None, _unless_held(_cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out)
-
-
-def _stored_weight(handler):
-    """The weight rows of a projection as [c_out, c_in / groups, ky, kx]."""
-    kernel, n_groups = handler.window.kernel, handler.groups
-    rows = handler.rows.reshape(n_groups, kernel, kernel, handler.n_in // n_groups, handler.n_out // n_groups)
-    return rows.transpose(0, 4, 3, 1, 2).reshape(handler.n_out, handler.n_in // n_groups, kernel, kernel)
 
 
 def _add(rows, value, reached):

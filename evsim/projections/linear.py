@@ -28,6 +28,6 @@ class Linear(Conv2d):
     """
 
     def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray | None, n_tokens: int, current: Current) -> None:
-        rows = weight.reshape(weight.shape[0], weight.shape[1], 1, 1)
-        super().__init__(name, rows, bias, Window(n_tokens, 1), current)
+        cells = weight.reshape(weight.shape[0], weight.shape[1], 1, 1)
+        super().__init__(name, cells, bias, Window(1, n_tokens), current)
         self.n_weight_axes = weight.ndim

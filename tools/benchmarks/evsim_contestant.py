@@ -22,12 +22,12 @@ class Evsim:
     name = "evsim"
 
     def __init__(self, workload: Workload, threads: int) -> None:
-        self._network = workload.network()
+        self._network, self._threads = workload.network(), threads
         self._recordings = [workload.recording(i) for i in range(len(workload.inputs))]
 
     def run(self, index: int) -> np.ndarray:
         """Logits of one input."""
-        return simulate(self._network, self._recordings[index]).logits
+        return simulate(self._network, self._recordings[index], threads=self._threads).logits
 
     def spike_counts(self, index: int) -> dict[str, int]:
         """Spikes of each population, by name."""

@@ -1,0 +1,70 @@
+"""Several steps at once: a step may enter a stage as soon as the step before has left it.
+
+A handler so sees its steps one after the other, as it must (membranes remember), and never two at once. Every sum is
+the one that a single thread takes, so that spikes, counts and logits do not depend on the number of threads. Kernels
+release the interpreter's lock; what remains of Python between them is shared among the threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
+
+from evsim.ledger import OpCounts
+from evsim.network import Network
+from evsim.spikes import Spikes
+
+__all__ = ["Enter", "Sent", "overlap"]
+
+Sent = tuple[str, int, Spikes, OpCounts | None]
+"""What one source sent: its name, the step, the spikes, and what they cost."""
+
+Enter = Callable[[int, int], None]
+"""Called with (step, stage) before a handler runs."""
+
+
+def overlap(play: Callable, network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
+    """Play each step on a thread of its own, `threads` at a time; yields what they sent, step by step.
+
+    Parameters
+    ----------
+    play : callable
+        ``play(network, steps, enter=enter)`` yields what the given steps send, in order of stages.
+    network : Network
+    steps : sequence of (int, Spikes)
+    threads : int
+    """
+    turnstile = _Turnstile()
+
+    def play_step(step: int, spikes: Spikes) -> list[Sent]:
+        try:
+            return list(play(network, [(step, spikes)], enter=turnstile.enter))
+        finally:
+            turnstile.leave(step)
+
+    with ThreadPoolExecutor(threads, "evsim") as pool:
+        for future in [pool.submit(play_step, step, spikes) for step, spikes in steps]:
+            yield from future.result()
+
+
+class _Turnstile:
+    """Which stage each step is in; a step that has ended, or the one before the first, is beyond every stage."""
+
+    def __init__(self) -> None:
+        self._stage_of: dict[int, float] = {-1: math.inf}
+        self._moved = Condition()
+
+    def enter(self, step: int, stage: int) -> None:
+        """Wait until the step before is beyond `stage`, then enter it."""
+        with self._moved:
+            self._stage_of[step] = stage  # it has left every stage before this one
+            self._moved.notify_all()
+            self._moved.wait_for(lambda: self._stage_of.get(step - 1, -1) > stage)
+
+    def leave(self, step: int) -> None:
+        """The step has ended."""
+        with self._moved:
+            self._stage_of[step] = math.inf
+            self._moved.notify_all()

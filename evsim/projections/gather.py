@@ -1,0 +1,257 @@
+"""Gather: add the weight rows of the events of each receptive field, a block of weights at a time.
+
+An output pixel's sum goes over kernel rows, kernel columns and channels, one event after the other. Weights are laid
+out in blocks that stay in the nearest cache while a tile of output pixels passes over them: a panel of up to 64 output
+channels times the rows of one cell. Channels are the fastest part of an address, so that the events of neighbouring
+pixels of a row are one interval of the sorted events, and an event's weight row is its address less where the
+interval begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from evsim import lanes
+
+__all__ = ["Blocks", "count_tiles", "gather", "index_cells"]
+
+_BLOCK_ROWS = 256
+"""Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
+_TILE_PIXELS = 64
+"""Output pixels that pass over a block before the next one is fetched."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """The weights of a convolution, laid out for `gather`.
+
+    Parameters
+    ----------
+    values : float32 [n]
+        For each group, panel of output channels, kernel row, span of kernel columns and cell: rows of a panel.
+    n_groups, n_in, n_out : int
+        Groups, and the channels of one group.
+    kernel : int
+    span : int
+        Kernel columns of a block: all of them where they fit, else one.
+    n_cells : int
+        Into how many cells the input channels of a group are cut; more than one only where span is 1.
+    """
+
+    values: np.ndarray
+    n_groups: int
+    n_in: int
+    n_out: int
+    kernel: int
+    span: int
+    n_cells: int
+
+    @staticmethod
+    def of(weight: np.ndarray, groups: int = 1) -> Blocks:
+        """From [c_out, c_in / groups, kernel, kernel]."""
+        c_out, n_in, kernel, _ = weight.shape
+        n_out = c_out // groups
+        fits = groups == 1 and kernel * n_in <= _BLOCK_ROWS
+        span = kernel if fits else 1
+        n_cells = 1 if fits else next(n for n in range(1, n_in + 1) if n_in % n == 0 and n_in // n <= _BLOCK_ROWS)
+        values = lanes.aligned_zeros((weight.size,))
+        blocks = Blocks(values, groups, n_in, n_out, kernel, span, n_cells)
+        for place, part in blocks._panels(weight):
+            place[...] = part
+        return blocks
+
+    def weight(self) -> np.ndarray:
+        """The weights as [c_out, c_in / groups, kernel, kernel] again (float32)."""
+        weight = np.empty((self.n_groups * self.n_out, self.n_in, self.kernel, self.kernel), np.float32)
+        for place, part in self._panels(weight):
+            part[...] = place
+        return weight
+
+    @property
+    def n_pixel_cells(self) -> int:
+        """Cells of one input pixel."""
+        return self.n_groups * self.n_cells
+
+    @property
+    def cell_size(self) -> int:
+        """Channels of one cell."""
+        return self.n_in // self.n_cells
+
+    def as_tuple(self) -> tuple[int, int, int, int, int]:
+        """What the kernel takes."""
+        return self.n_groups, self.n_in, self.n_out, self.span, self.n_cells
+
+    def _panels(self, weight: np.ndarray):
+        """Pairs of views of equal shape, panel by panel: in the blocks, and in the weight."""
+        kernel, span, n_rows = self.kernel, self.span, self.kernel**2 * self.n_in
+        for group in range(self.n_groups):
+            first = 0
+            while first < self.n_out:
+                width = _panel_width(self.n_out - first)
+                begin = group * self.n_out + first
+                place = self.values[begin * n_rows : (begin + width) * n_rows]
+                place = place.reshape(kernel, kernel // span, self.n_cells, span, self.cell_size, width)
+                part = weight[begin : begin + width]
+                part = part.reshape(width, self.n_cells, self.cell_size, kernel, kernel // span, span)
+                yield place, part.transpose(3, 4, 1, 5, 2, 0)
+                first += width
+
+
+def gather(start, address, payload, blocks: Blocks, window, tiles, value, touched):
+    """value[y, x, :] += sum over the events of the receptive field of payload * weight row.
+
+    Parameters
+    ----------
+    start : int32 [n_pixels * n_pixel_cells + 1]
+        See `index_cells`.
+    address : int32 [n]
+    payload : float32 [n]
+        Empty for binary spikes.
+    blocks : Blocks
+    window : tuple of int
+        See `Window.as_tuple`.
+    tiles : (int, int)
+        First and last + 1 tile of output pixels to compute, see `count_tiles`.
+    value, touched : arrays
+        Of the `Current`.
+
+    Returns
+    -------
+    sums, units, graded, accumulators : int
+        Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
+        accumulators touched.
+    """
+    return _gather(start, address, payload, blocks.values, blocks.as_tuple(), window, tiles, value, touched)
+
+
+def index_cells(address: np.ndarray, n_cells: int, cell_size: int) -> np.ndarray:
+    """The events of cell i of `cell_size` consecutive addresses are those from start[i] to start[i + 1] (int32)."""
+    start = np.empty(n_cells + 1, np.int32)
+    _index_cells(address, cell_size, start)
+    return start
+
+
+@njit(cache=True, nogil=True)
+def _index_cells(address, cell_size, start):
+    event = 0
+    end = 0
+    for cell in range(start.size - 1):
+        start[cell] = event
+        end += cell_size
+        while event < address.size and address[event] < end:
+            event += 1
+    start[start.size - 1] = event
+
+
+@njit(cache=True, nogil=True)
+def _panel_width(n_left):
+    """Output channels of the next panel: what the vector primitives come in, and a rest."""
+    return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
+
+
+def count_tiles(out_height: int, out_width: int) -> int:
+    """Tiles of an output map: what the work can be divided into."""
+    return -(-out_height // max(1, _TILE_PIXELS // out_width)) * -(-out_width // _TILE_PIXELS)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tile(number, out_height, out_width):
+    """First and last + 1 row and column of one tile: some whole rows, or a part of a long one."""
+    n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), (out_width + _TILE_PIXELS - 1) // _TILE_PIXELS
+    y, x = number // n_tiles_row * n_rows, number % n_tiles_row * _TILE_PIXELS
+    return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _touch(start, payload, layout, window, group, y_out, x_out):
+    """Events of one receptive field and group, the sum of their sizes, and those of a payload other than 1."""
+    height, width, _, _, kernel, stride, padding = window
+    n_groups, _, _, _, n_cells = layout
+    n_events, n_units, n_graded = 0, 0.0, 0
+    y, x = y_out * stride - padding, x_out * stride - padding
+    x_first, x_end = max(x, 0), min(x + kernel, width)
+    for row in range(max(y, 0), min(y + kernel, height)):
+        pixel, pixel_end = row * width + x_first, row * width + x_end
+        if n_groups == 1:
+            begin, end = start[pixel * n_cells], start[pixel_end * n_cells]
+            n_events += end - begin
+            for event in range(begin, end if payload.size else begin):
+                n_units += abs(payload[event])
+                n_graded += payload[event] != 1
+            continue
+        for p in range(pixel, pixel_end):
+            begin, end = start[(p * n_groups + group) * n_cells], start[(p * n_groups + group + 1) * n_cells]
+            n_events += end - begin
+            for event in range(begin, end if payload.size else begin):
+                n_units += abs(payload[event])
+                n_graded += payload[event] != 1
+    return n_events, n_units, n_graded
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pass_block(start, address, payload, weights, first, layout, window, tile, place, value):
+    """Let the pixels of a tile pass over one block."""
+    height, width, _, out_width, _, stride, padding = window
+    n_groups, n_in, n_out, span, n_cells = layout
+    group, cell, tap_row, tap_col, channel, panel = place
+    n_pixel_cells = n_groups * n_cells
+    which = group * n_cells + cell
+    cell_size = n_in // n_cells
+    y_begin, y_end, x_begin, x_stop = tile
+    for y_out in range(y_begin, y_end):
+        y = y_out * stride + tap_row - padding
+        if y < 0 or y >= height:
+            continue
+        for x_out in range(x_begin, x_stop):
+            x = x_out * stride + tap_col - padding
+            x_first, x_end = max(x, 0), min(x + span, width)
+            if x_first >= x_end:
+                continue
+            begin = start[(y * width + x_first) * n_pixel_cells + which]
+            end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
+            if begin < end:
+                origin = (y * width + x) * n_groups * n_in + which * cell_size
+                at = (y_out * out_width + x_out) * n_groups * n_out + group * n_out + channel
+                if payload.size == 0:
+                    lanes.add_rows(weights, first, address, payload, begin, end, origin, value, at, panel)
+                else:
+                    lanes.add_scaled_rows(weights, first, address, payload, begin, end, origin, value, at, panel)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gather(start, address, payload, weights, layout, window, tiles, value, touched):
+    out_height, out_width, kernel = window[2], window[3], window[4]
+    n_groups, n_in, n_out, span, n_cells = layout
+    n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
+    for number in range(tiles[0], tiles[1]):
+        tile = _tile(number, out_height, out_width)
+        for group in range(n_groups):
+            tile_events = 0
+            for y in range(tile[0], tile[1]):
+                for x in range(tile[2], tile[3]):
+                    events, units, graded = _touch(start, payload, layout, window, group, y, x)
+                    if events > 0:
+                        touched[y * out_width + x] = 1
+                        n_touched += 1
+                        tile_events += events
+                        n_units += units
+                        n_graded += graded
+            if tile_events == 0:
+                continue
+            n_added += tile_events
+            first = group * n_out * kernel * kernel * n_in
+            channel = 0
+            while channel < n_out:
+                panel = _panel_width(n_out - channel)
+                for tap_row in range(kernel):
+                    for tap_col in range(0, kernel, span):
+                        for cell in range(n_cells):
+                            place = (group, cell, tap_row, tap_col, channel, panel)
+                            _pass_block(start, address, payload, weights, first, layout, window, tile, place, value)
+                            first += span * (n_in // n_cells) * panel
+                channel += panel
+    n_units = n_units if payload.size else float(n_added)
+    return n_added * n_out, np.int64(n_units) * n_out, n_graded * n_out, n_touched * n_out
