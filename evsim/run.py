@@ -38,18 +38,25 @@ class Preparation:
         See `evsim.recordings.fit_text.parse_fit`.
     index : int or str, optional
         Which recording of a file that holds several: its number or its key.
+    crop_pct : float, optional
+        Resize a picture to the network's size / crop_pct and cut out its middle, as timm does; without it a picture
+        must have the network's size.
     """
 
     split_by: str | None = None
     fit: str | None = None
     index: int | str | None = None
+    crop_pct: float | None = None
 
 
 def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:
     """Read a recording and cut it into the steps of `network`; what was decided is in the notes."""
     normalisation = weights.header.get("normalisation")
     pixels = (normalisation["mean"], normalisation["std"]) if normalisation else None
-    recording = read_recording(path, index=preparation.index, normalise=pixels)
+    picture = (
+        {} if preparation.crop_pct is None else {"size": network.input_shape[:2], "crop_pct": preparation.crop_pct}
+    )
+    recording = read_recording(path, index=preparation.index, normalise=pixels, **picture)
     return fit_recording(network, weights, recording, preparation)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import Fit, Index, Order, SplitBy, WeightsPath
+from evsim.cli.options import CropPct, Fit, Index, Order, SplitBy, WeightsPath
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -26,6 +26,7 @@ def run(
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
+    crop_pct: CropPct = None,
     follow: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Predict while events arrive: a growing file or pipe; - is stdin."),
@@ -57,7 +58,7 @@ def run(
         return
     weights = find_weights(weights)
     path = input if input is not None else default_recording(weights)
-    preparation = Preparation(split_by, fit, index)
+    preparation = Preparation(split_by, fit, index, crop_pct)
     report, recorded = run_recording(weights, path, preparation, order, watch=Progress)
     if trace is not None:
         write_trace(trace, recorded)
