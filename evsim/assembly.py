@@ -33,12 +33,12 @@ class Assembly:
     def conv(self, layer: str, norm: str | None, source: str, window: Window, current: Current, groups: int = 1) -> str:
         """A convolution with its BatchNorm, from the spikes of `source` into `current`."""
         weight, bias = fold_batch_norm(self.tensors, layer, norm)
-        return self.network.add(Conv2d(layer, weight, bias, window, current, groups), source)
+        return self._add(Conv2d(layer, weight, bias, window, current, groups), norm, source)
 
     def linear(self, layer: str, norm: str | None, source: str, current: Current) -> str:
         """A linear layer or 1x1 convolution with its BatchNorm, on every token."""
         weight, bias = fold_batch_norm(self.tensors, layer, norm)
-        return self.network.add(Linear(layer, weight, bias, current.n_places, current), source)
+        return self._add(Linear(layer, weight, bias, current.n_places, current), norm, source)
 
     def neurons(
         self, name: str, current: Current, shape: tuple[int, ...], axes: str, v_threshold: float = 1.0, **options
@@ -48,3 +48,9 @@ class Assembly:
         if w is None:
             return self.network.add(LIF(name, current, shape, axes, v_threshold, **options))
         return self.network.add(PLIF(name, current, shape, axes, w, v_threshold, **options))
+
+    def _add(self, projection: Conv2d, norm: str | None, source: str) -> str:
+        """Add a projection that remembers what was folded into it, for the audit of unfused conventions."""
+        projection.norm, projection.has_bias = norm, f"{projection.name}.bias" in self.tensors
+        projection.n_weight_axes = self.tensors[f"{projection.name}.weight"].ndim
+        return self.network.add(projection, source)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from evsim.lanes import aligned_zeros
+from evsim.spikes import Spikes
 
 __all__ = ["Current", "CurrentRows"]
 
@@ -56,6 +57,7 @@ class Current:
         self.is_whole = True
         self.readers: list[str] = []
         self._live: dict[int, CurrentRows] = {}
+        self._cause: dict[int, Spikes] = {}
         self._free: list[CurrentRows] = []
 
     def join_writer(self, name: str, bias: np.ndarray | None = None, whole: bool = False) -> None:
@@ -80,6 +82,14 @@ class Current:
             rows = self._live[step] = self._free.pop() if self._free else self._new_rows()
         return rows
 
+    def mark_still(self, step: int, cause: Spikes) -> None:
+        """Say that the rows of `step` are what the input `cause` makes, so far: the same object, the same rows."""
+        self._cause[step] = cause
+
+    def still_cause(self, step: int) -> Spikes | None:
+        """What `mark_still` said about `step`; means nothing to a reader behind a second writer."""
+        return self._cause.get(step)
+
     def is_last_reader(self, reader: str) -> bool:
         """Whether nobody reads a step's rows after `reader`."""
         return reader == self.readers[-1]
@@ -90,19 +100,18 @@ class Current:
         `is_clear` promises that it has set them to zero and untouched again.
         """
         if self.is_last_reader(reader) and step in self._live:
-            if is_clear:
-                self._free.append(self._live.pop(step))
-            else:
-                self._recycle(step)
+            self._recycle(step, is_clear)
 
     def reset(self) -> None:
         """Forget every step."""
         for step in list(self._live):
             self._recycle(step)
 
-    def _recycle(self, step: int) -> None:
+    def _recycle(self, step: int, is_clear: bool = False) -> None:
+        self._cause.pop(step, None)
         rows = self._live.pop(step)
-        _clear_touched(rows.value, rows.touched)
+        if not is_clear:
+            _clear_touched(rows.value, rows.touched)
         self._free.append(rows)
 
     def _new_rows(self) -> CurrentRows:

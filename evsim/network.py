@@ -19,7 +19,10 @@ INPUT = "input"
 
 
 class Handler(Protocol):
-    """The one contract: spikes in by port, spikes and counts out. A handler knows its own arrays, nobody else."""
+    """The one contract: spikes in by port, spikes and counts out. A handler knows its own arrays, nobody else.
+
+    A handler may name the arrays that no run writes in a class attribute `constants`: twins of a network share them.
+    """
 
     name: str
 

@@ -9,8 +9,9 @@ import numpy as np
 from numba import njit
 
 from evsim import lanes
-from evsim.current import Current
+from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
+from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.conv import Window
 from evsim.spikes import Spikes
@@ -97,7 +98,7 @@ class CurrentMaxPool:
     """out[y, x, c] = max over the window of the real-valued current of channel c; padding never wins.
 
     The bias is one constant a channel, so it passes through unchanged. A window none of whose places was
-    touched is not computed: its maximum is the bias alone.
+    touched is not computed: its maximum is the bias alone. What a still image makes is computed once.
 
     Parameters
     ----------
@@ -124,21 +125,34 @@ class CurrentMaxPool:
         self.source, self.target, self.window = source, target, window
         _, self.wakers = source.join_reader(name)
         target.join_writer(name, source.bias)
+        self._can_hold = len(self.wakers) == 1 and target.writers == [name]
+        self._held = HeldRows()
         self.n_inputs = source.n_places * source.n_channels
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""
-        source, target = self.source.rows(step), self.target.rows(step)
+        target = self.target.rows(step)
+        cause = self.source.still_cause(step) if self._can_hold else None
+        counts = self._held.replay(cause, target)
+        if counts is None:
+            counts = self._pool(step, target)
+            if cause is not None:
+                self._held.keep(cause, target)
+        self.source.release(step, self.name)
+        return Spikes.none(), counts
+
+    def reset(self) -> None:
+        """Forget the held result and the currents of unfinished steps."""
+        self._held.forget()
+        self.source.reset()
+        self.target.reset()
+
+    def _pool(self, step: int, target: CurrentRows) -> OpCounts:
+        source = self.source.rows(step)
         comparisons, reads, writes = _pool_current(
             source.value, source.touched, self.window.as_tuple(), target.value, target.touched
         )
-        self.source.release(step, self.name)
-        return Spikes.none(), OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
-
-    def reset(self) -> None:
-        """Forget the currents of unfinished steps."""
-        self.source.reset()
-        self.target.reset()
+        return OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
 
 
 def _zero_marks(n_places: int) -> np.ndarray:

@@ -88,6 +88,8 @@ class RealLinear:
     One MAC per channel and class. Incs `target`, reads `source` and its weights.
     """
 
+    constants = ("weight",)
+
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, source: Current, target: Current
     ) -> None:
@@ -97,6 +99,7 @@ class RealLinear:
         self.name = name
         self.source, self.target = source, target
         self.weight = np.asarray(weight, np.float64)
+        self.has_bias = bias is not None
         self.n_inputs = source.n_channels
         _, self.wakers = source.join_reader(name)
         constant = self.weight @ source.bias

@@ -24,7 +24,7 @@ from evsim.report import RunReport, layer_rows
 from evsim.simulator import Observer, Result, simulate
 from evsim.trace import Probe, Trace
 
-__all__ = ["Preparation", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
+__all__ = ["Preparation", "file_sha256", "fit_recording", "peak_memory_bytes", "prepare_input", "run"]
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,25 @@ class Preparation:
         See `evsim.recordings.fit_text.parse_fit`.
     index : int or str, optional
         Which recording of a file that holds several: its number or its key.
+    crop_pct : float, optional
+        Resize a picture to the network's size / crop_pct and cut out its middle, as timm does; without it a picture
+        must have the network's size.
     """
 
     split_by: str | None = None
     fit: str | None = None
     index: int | str | None = None
+    crop_pct: float | None = None
 
 
 def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:
     """Read a recording and cut it into the steps of `network`; what was decided is in the notes."""
     normalisation = weights.header.get("normalisation")
     pixels = (normalisation["mean"], normalisation["std"]) if normalisation else None
-    recording = read_recording(path, index=preparation.index, normalise=pixels)
+    picture = (
+        {} if preparation.crop_pct is None else {"size": network.input_shape[:2], "crop_pct": preparation.crop_pct}
+    )
+    recording = read_recording(path, index=preparation.index, normalise=pixels, **picture)
     return fit_recording(network, weights, recording, preparation)
 
 
@@ -142,8 +149,8 @@ def _report(
         network=weights.header["family"],
         title=weights.header.get("title", ""),
         hyper_parameters=weights.header["hyper_parameters"],
-        weights={"file": Path(paths[0]).name, "sha256": _sha256(paths[0]), "source": weights.header.get("source")},
-        input={"file": Path(paths[1]).name, "sha256": _sha256(paths[1]), "layout": steps.layout},
+        weights={"file": Path(paths[0]).name, "sha256": file_sha256(paths[0]), "source": weights.header.get("source")},
+        input={"file": Path(paths[1]).name, "sha256": file_sha256(paths[1]), "layout": steps.layout},
         notes=list(steps.notes),
         n_steps=result.n_steps,
         prediction=result.prediction,
@@ -175,7 +182,8 @@ def _provenance(report: RunReport) -> dict:
     return {key: getattr(report, key) for key in keys}
 
 
-def _sha256(path: str) -> str:
+def file_sha256(path: str) -> str:
+    """SHA-256 of a file, read piece by piece."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):

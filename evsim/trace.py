@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ __all__ = ["Layer", "Probe", "Trace", "read_trace", "write_trace"]
 
 FORMAT = "evsim-trace"
 VERSION = 1
+MOST_STEPS = 1_000_000
+MOST_PLACES = 2**31
+"""What addresses of 32 bits can reach; a larger shape is a damaged file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +166,15 @@ def read_trace(path: str | os.PathLike) -> Trace:
                 found = file.attrs.get("format_version")
                 raise TraceError(f"{path}: trace format version {found}, expected {VERSION}")
             n_steps = int(file.attrs["n_steps"])
+            if not 1 <= n_steps <= MOST_STEPS:
+                raise TraceError(f"{path}: n_steps is {n_steps}, expected 1 to {MOST_STEPS:,}")
             layers = {name: _read_layer(path, name, group, n_steps) for name, group in file["spikes"].items()}
             order = [INPUT, *(name for name in file.attrs.get("layer_order", []) if name in layers)]
             ledger = _read_ledger(file["ledger"])
             provenance = json.loads(file.attrs["provenance"])
             logits = file["logits"][()]
+            if not isinstance(provenance, dict):
+                raise TraceError(f"{path}: the attribute provenance is not a JSON object")
     except TraceError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -189,12 +197,15 @@ def _read_layer(path, name: str, group, n_steps: int) -> Layer:
     shape = tuple(int(n) for n in group.attrs["shape"])
     step, address = group["step"][()], group["address"][()]
     payload = group["payload"][()] if "payload" in group else None
-    size = int(np.prod(shape))
+    axes = str(group.attrs["axes"])
+    size = math.prod(shape)
+    if len(set(axes.split(","))) != len(shape) or min(shape) < 0 or size > MOST_PLACES:
+        raise TraceError(f"{path}: spikes/{name}: the shape {shape} does not fit the axes {axes!r}, or is too large")
     if step.shape != address.shape or step.ndim != 1 or (payload is not None and payload.shape != step.shape):
         raise TraceError(f"{path}: spikes/{name}: {step.shape} steps and {address.shape} addresses, expected as many")
     if step.size and not (0 <= step.min() and step.max() < n_steps and 0 <= address.min() and address.max() < size):
         raise TraceError(f"{path}: spikes/{name}: a step or address lies outside {n_steps} steps x {size} places")
-    return Layer(shape, str(group.attrs["axes"]), step, address, payload)
+    return Layer(shape, axes, step, address, payload)
 
 
 def _write_ledger(group, ledger: Ledger) -> None:

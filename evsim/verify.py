@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,6 +57,12 @@ class Agreement:
         if differing:
             self.by_population[name] = self.by_population.get(name, 0) + differing
 
+    def extend(self, other: Agreement) -> None:
+        """Count all that another one has counted."""
+        self.compared += other.compared
+        for name, differing in other.by_population.items():
+            self.add(name, 0, differing)
+
 
 @dataclass
 class Verification:
@@ -84,6 +90,15 @@ class Verification:
     logits_difference: float = 0.0
     predictions_differing: int = 0
     samples: int = 0
+
+    def add(self, other: Verification) -> None:
+        """Take in the verification of further samples."""
+        self.flips += [replace(flip, sample=flip.sample + self.samples) for flip in other.flips]
+        for mine, theirs in ((self.exact, other.exact), (self.local, other.local), (self.free, other.free)):
+            mine.extend(theirs)
+        self.logits_difference = max(self.logits_difference, other.logits_difference)
+        self.predictions_differing += other.predictions_differing
+        self.samples += other.samples
 
     @property
     def unexcused(self) -> list[Flip]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from evsim.networks import sdt
-from evsim.networks.sdt import HyperParameters
 
 from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive
 from evsim.checkpoints.fit import Shapes, shape_of
 from evsim.checkpoints.key_map import their_name
 from evsim.network import Network
+from evsim.networks import sdt
+from evsim.networks.sdt import HyperParameters
 
 __all__ = ["FAMILY", "TITLE", "HyperParameters", "build", "read_hyper_parameters", "recognises", "tensor_shapes"]
 

@@ -220,7 +220,9 @@ def _ssa(layers: Assembly, hp: HyperParameters, name: str, source: str, shape: t
     """LIF(proj(LIF(scale * Q K^T V))): spiking self-attention."""
     q, k, v = (_layer(layers, hp, f"{name}.{role}", source, shape) for role in "qkv")
     x = Current(shape[0] * shape[1], hp.n_channels)
-    layers.network.add(SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x), q=q, k=k, v=v)  # height x width x D, integers
+    official_order = "kv" if hp.variant == "imagenet" else "qk"
+    ssa = SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order=official_order)
+    layers.network.add(ssa, q=q, k=k, v=v)  # height x width x D, integers
     axes = _reference_axes(hp)
     spikes = layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=0.5, reference_axes=axes)
     return _layer(layers, hp, f"{name}.proj", spikes, shape)

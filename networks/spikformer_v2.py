@@ -214,7 +214,7 @@ def _attention(layers: Assembly, hp: HyperParameters, name: str, source: str, sh
     """LIF(scale * Q K^T V), threshold 1/2: the same under both shortcuts."""
     q, k, v = (_layer(layers, f"{name}.{role}", source, shape) for role in "qkv")
     x = Current(shape[0] * shape[1], hp.n_channels)
-    layers.network.add(SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x), q=q, k=k, v=v)
+    layers.network.add(SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order="kv"), q=q, k=k, v=v)
     return layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=0.5)
 
 

@@ -1,12 +1,14 @@
 """Fixtures used by several test files; every run sees the same random examples, fewer without the compiler."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from evsim.cli import main
 from tests.contract import JIT
 
 settings.register_profile("evsim", deadline=None, derandomize=True, database=None, max_examples=40 if JIT else 15)
@@ -32,3 +34,17 @@ def shared():
 def data():
     """The small files kept with the tests."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def evsim(monkeypatch, capsys):
+    """Run ``evsim ARGS`` in this process: exit code, standard output, standard error."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["evsim", *map(str, args)])
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        captured = capsys.readouterr()
+        return leaving.value.code or 0, captured.out, captured.err
+
+    return call

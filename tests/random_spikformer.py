@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from evsim.networks import spikformer, spikformer_v2
 
+from evsim.networks import spikformer, spikformer_v2
 from evsim.simulator import simulate
 
 

@@ -11,26 +11,11 @@ import numpy as np
 import pytest
 
 from evsim.checkpoints import Weights, read_weights, write_weights
-from evsim.cli import main
 from evsim.ledger import COUNTS
 from evsim.trace import read_trace
 from evsim.zoo import zoo_folder
 
 DIGIT = str(zoo_folder() / "nmnist_digit_7.h5")
-
-
-@pytest.fixture
-def evsim(monkeypatch, capsys):
-    """Run ``evsim ARGS`` in this process: exit code, standard output, standard error."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["evsim", *map(str, args)])
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        captured = capsys.readouterr()
-        return leaving.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def assert_refused(outcome, *words):
@@ -258,3 +243,21 @@ def test_weights_file_with_a_lying_input_is_refused(evsim, tmp_path, change):
     weights = read_weights(zoo_folder() / "sdt-nmnist.npz")
     write_weights(tmp_path / "w.npz", Weights(weights.tensors, weights.header | change))
     assert_refused(evsim("run", "-w", tmp_path / "w.npz"))
+
+
+def test_picture_is_resized_and_cropped_as_asked_and_refused_otherwise(evsim, tmp_path, data):
+    from PIL import Image
+
+    weights, picture = tmp_path / "w.npz", tmp_path / "picture.png"
+    known = ["img_size=32", "n_steps=4", "pooling_stat=0011", "dvs_mode=false"]
+    settings = [part for entry in known for part in ("--set", entry)]
+    evsim("import", data / "sdt_mlp1.legacy_zip_false.pth", "-o", weights, *settings)
+    mean_std = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    loaded = read_weights(weights)
+    write_weights(weights, Weights(loaded.tensors, loaded.header | {"normalisation": mean_std}))
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(picture)
+    assert_refused(evsim("run", "-w", weights, "-i", picture), "60x80", "32x32")
+    code, out, _ = evsim("run", "-w", weights, "-i", picture, "--crop-pct", "0.95")
+    assert code == 0
+    assert "prediction" in out

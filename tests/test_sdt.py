@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from evsim.networks import sdt
 
+from evsim.networks import sdt
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from tests import twins

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evsim.networks import spikformer
-from evsim.networks.spikformer import VARIANTS, HyperParameters, build, read_hyper_parameters, tensor_shapes
 
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.importing import import_checkpoint
 from evsim.errors import CheckpointError
+from evsim.networks import spikformer
+from evsim.networks.spikformer import VARIANTS, HyperParameters, build, read_hyper_parameters, tensor_shapes
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from tests import twins

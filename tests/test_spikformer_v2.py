@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evsim.networks import spikformer_v2
-from evsim.networks.spikformer_v2 import tensor_shapes
 
 from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.checkpoints.key_map import read_key_map, their_name
 from evsim.errors import CheckpointError, NetworkError
+from evsim.networks import spikformer_v2
+from evsim.networks.spikformer_v2 import tensor_shapes
 from evsim.reference import arrange, read_reference
 from evsim.run import Preparation, fit_recording
 from evsim.simulator import simulate

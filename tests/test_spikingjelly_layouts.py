@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from evsim.networks import sdt_spikingjelly, spikformer_spikingjelly
 
 from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.networks import sdt_spikingjelly, spikformer_spikingjelly
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from evsim.trace import Probe

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from tools.train import loop, reference  # noqa: E402
 from tools.train.__main__ import train  # noqa: E402
+from tools.train.ablation_table import differences, interval  # noqa: E402
 from tools.train.ablations import STUDIES, summary  # noqa: E402
 from tools.train.batches import epoch_batches, prepare, shift  # noqa: E402
 from tools.train.checkpoint import load_checkpoint, load_encoder  # noqa: E402
@@ -248,6 +249,12 @@ def test_summary_names_mean_and_spread():
     cards = [{"parameters": 1, "training_seconds": 1, "pytorch": row} for row in rows]
     assert summary(cards)["mean"] == pytest.approx(0.85)
     assert summary(cards)["sd_over_seeds"] == pytest.approx(0.0707, abs=1e-4)
+
+
+def test_a_difference_is_paired_by_seed_and_has_an_interval():
+    assert interval([0.71, 0.79, 0.78]) == "76.0 (65.2 to 86.8)"
+    arms = {"membrane": {"accuracy": [0.71, 0.79, 0.78]}, "sew": {"accuracy": [0.67, 0.7, 0.59]}}
+    assert list(differences(arms)) == ["membrane less sew, paired by seed: 10.7 (-8.3 to 29.6) points."]
 
 
 def test_the_reference_file_holds_what_the_network_said(tmp_path, monkeypatch):

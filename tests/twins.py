@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evsim.attention.dssa import MapProduct, ValueProduct
 from evsim.attention.sdsa import Coincidence, Gate, TokenSum
 from evsim.attention.ssa import SSA
 from evsim.ledger import OpCounts
@@ -30,7 +31,7 @@ from evsim.projections.linear import Linear
 from evsim.readout import Readout, RealLinear, TokenMean
 from evsim.spike_sum import SpikeMean, SpikeSum
 from evsim.spikes import Spikes
-from tests import naive
+from tests import naive, naive_dssa
 
 TWINS = {}
 
@@ -52,10 +53,14 @@ def dense(inbox, port, size):
 
 @dataclass
 class DenseRows:
-    """The current of one step without its bias: `value` float64 [n_places, n_channels], `touched` bool [n_places]."""
+    """The current of one step without its bias: `value` float64 [n_places, n_channels], `touched` bool [n_places].
+
+    `cause`: the real-valued spikes (a still image, perhaps) that the first writer made it from.
+    """
 
     value: np.ndarray
     touched: np.ndarray
+    cause: Spikes | None = None
 
 
 class DenseCurrents:
@@ -155,8 +160,9 @@ def _conv2d(handler, step, inbox, currents, memory):
     geometry = (window.stride, window.padding, handler.groups)
     weight = handler.weight
     counts, reached = naive.conv2d_counts(x, weight.shape, *geometry)
-    _add(currents.at(handler.current, step), naive.conv2d(x, weight, *geometry), reached)
-    return None, _unless_held(handler, inbox, memory, counts, reached)
+    rows = currents.at(handler.current, step)
+    _add(rows, naive.conv2d(x, weight, *geometry), reached)
+    return None, _unless_held(_cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out)
 
 
 @twin_of(Linear)
@@ -164,8 +170,9 @@ def _linear(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs).reshape(-1, handler.n_in)
     weight = handler.weight[:, :, 0, 0]
     counts, reached = naive.linear_counts(x, len(weight))
-    _add(currents.at(handler.current, step), naive.linear(x, weight), reached)
-    return None, _unless_held(handler, inbox, memory, counts, reached)
+    rows = currents.at(handler.current, step)
+    _add(rows, naive.linear(x, weight), reached)
+    return None, _unless_held(_cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out)
 
 
 def _add(rows, value, reached):
@@ -173,16 +180,20 @@ def _add(rows, value, reached):
     rows.touched |= reached.reshape(-1)
 
 
-def _unless_held(handler, inbox, memory, counts, reached):
-    """Real-valued events that come a second time in a row are not multiplied again: the sums are copied."""
+def _cause(handler, inbox, rows):
+    """Note in the rows the real-valued spikes that their first writer made them from."""
     spikes = inbox.get("spikes", Spikes.none())
     is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
-    if is_real and memory.get("held") is spikes:
-        n_copied = int(reached.sum()) * handler.n_out
-        return OpCounts(state_reads=n_copied, state_writes=n_copied)
-    if is_real and handler.current.writers[0] == handler.name:
-        memory["held"] = spikes
-    return counts
+    rows.cause = spikes if is_real and handler.current.writers[0] == handler.name else None
+    return rows.cause
+
+
+def _unless_held(cause, memory, counts, n_copied):
+    """What real-valued events made is copied, not computed again, when the same object comes a second time in a row."""
+    if cause is None:
+        return counts
+    held, memory["held"] = memory.get("held"), cause
+    return OpCounts(state_reads=n_copied, state_writes=n_copied) if held is cause else counts
 
 
 def neurons_of(handler):
@@ -212,7 +223,9 @@ def _current_max_pool(handler, step, inbox, currents, memory):
     touched = source.touched.reshape(window.height, window.width)
     pooled, reached, counts = naive.current_max_pool(value, touched, window.kernel, window.stride, window.padding)
     _add(currents.at(handler.target, step), pooled, reached)
-    return None, counts
+    can_hold = len(handler.wakers) == 1 and handler.target.writers[0] == handler.name
+    n_copied = int(reached.sum()) * handler.source.n_channels
+    return None, _unless_held(source.cause if can_hold else None, memory, counts, n_copied)
 
 
 @twin_of(PlaneDilation)
@@ -249,6 +262,18 @@ def _token_mean(handler, step, inbox, currents, memory):
     mean, counts = naive.token_mean(source.value, source.touched)
     _add(currents.at(handler.target, step), mean, source.touched.any(keepdims=True))
     return None, counts
+
+
+@twin_of(MapProduct)
+@twin_of(ValueProduct)
+def _dual_product(handler, step, inbox, currents, memory):
+    n_heads, n_tokens = handler.scale.size, handler.current.n_places
+    x = dense(inbox, "spikes", handler.n_inputs).reshape(n_tokens, n_heads, -1).transpose(1, 2, 0) != 0
+    product = naive_dssa.attention_output if handler.half else naive_dssa.attention_map
+    value = product(currents.at(handler.y, step).value + handler.bias, x, handler.scale)
+    _add(currents.at(handler.current, step), value.transpose(2, 0, 1), x.any(axis=(0, 1)))
+    bias_half = handler.bias.reshape(n_heads, 2, -1)[:, handler.half]
+    return None, naive_dssa.product_counts(x, value.shape[1], bias_half, handler.y.n_places)
 
 
 @twin_of(Readout)

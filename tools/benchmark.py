@@ -1,6 +1,6 @@
 """evsim against dense PyTorch on the same weights and inputs, interleaved, in one process tree.
 
-    python -m tools.benchmark                         the bundled network; needs torch, takes SpikingJelly 2 if there
+    python -m tools.benchmark                 the bundled network; needs torch, and SpikingJelly 2 if it is there
     python -m tools.benchmark --shared FOLDER --workload gesture gesture_trained_rates --threads 1 2 --json out.json
 
 How to read the result, and the results on one machine: docs/performance.md.

@@ -45,6 +45,8 @@ class SSA:
         [n_tokens, n_channels], the input of the attention's population.
     order : {"kv", "qk"} or None
         Which product comes first; None takes the one with fewer additions at each step.
+    official_order : {"qk", "kv"}
+        Which comes first in the official code; nothing here depends on it, other people's ways of counting do.
 
     Raises
     ------
@@ -57,7 +59,15 @@ class SSA:
     Ports "q", "k" and "v", binary. Incs `current`, reads nothing but its inbox.
     """
 
-    def __init__(self, name: str, n_heads: int, scale: float, current: Current, order: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        n_heads: int,
+        scale: float,
+        current: Current,
+        order: str | None = None,
+        official_order: str = "qk",
+    ) -> None:
         if current.n_channels % n_heads:
             raise NetworkError(f"{name}: {current.n_channels} channels do not divide by {n_heads} heads")
         if math.frexp(scale)[0] != 0.5:
@@ -68,6 +78,7 @@ class SSA:
         self.scale = np.float32(scale)
         self.current = current
         self.order = order
+        self.official_order = official_order
         self.n_inputs = 3 * current.n_places * current.n_channels
         current.join_writer(name, whole=True)
 

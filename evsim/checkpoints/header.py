@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from evsim.checkpoints.choices import Choices
 from evsim.errors import CheckpointError, RecordingError
@@ -12,27 +11,37 @@ from evsim.errors import CheckpointError, RecordingError
 __all__ = ["check_preparation", "read_header_values", "read_preparation"]
 
 LARGEST_NUMBER = 100_000
-_KINDS = {"int": int, "str": str, "bool": bool, "float": float}
+LONGEST_LIST = 100
+_WHOLE_NUMBERS = tuple[int, ...]
 
 
 def read_header_values(path: str, values: Mapping[str, object], kind: type) -> Any:
     """An instance of the dataclass `kind` from JSON values of the right names and types.
+
+    Its fields are int, float, bool, str or tuple[int, ...].
 
     Raises
     ------
     CheckpointError
         A value is missing, unknown, of another type, or no sensible size.
     """
-    expected = {field.name: _KINDS[str(field.type)] for field in fields(kind)}
+    expected = get_type_hints(kind)
     if set(values) != set(expected):
         wrong = sorted(set(values) ^ set(expected))
         raise CheckpointError(f"{path}: hyper-parameter {wrong[0]} is missing or unknown, expected {list(expected)}")
-    for name, value in values.items():
-        if type(value) is not expected[name]:
-            raise CheckpointError(f"{path}: hyper-parameter {name} is {value!r}, expected {expected[name].__name__}")
-        if type(value) is int and not 0 <= value <= LARGEST_NUMBER:
-            raise CheckpointError(f"{path}: hyper-parameter {name} is {value}, expected 0 to {LARGEST_NUMBER}")
-    return kind(**values)
+    return kind(**{name: _checked(path, name, value, expected[name]) for name, value in values.items()})
+
+
+def _checked(path: str, name: str, value: object, kind: type) -> object:
+    """`value` where it is of `kind` and of sensible size; a tuple of int is a list in JSON."""
+    if kind == _WHOLE_NUMBERS and type(value) in (list, tuple) and len(value) <= LONGEST_LIST:
+        return tuple(_checked(path, name, number, int) for number in value)
+    if type(value) is not kind:
+        expected = f"a list of up to {LONGEST_LIST} int" if kind == _WHOLE_NUMBERS else kind.__name__
+        raise CheckpointError(f"{path}: hyper-parameter {name} is {value!r}, expected {expected}")
+    if kind is int and not 0 <= value <= LARGEST_NUMBER:
+        raise CheckpointError(f"{path}: hyper-parameter {name} is {value}, expected 0 to {LARGEST_NUMBER}")
+    return value
 
 
 def read_preparation(choices: Choices) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from evsim.errors import EvsimError
 from evsim.plots.theme import THEMES, Theme
 from evsim.run import Preparation, run
 from evsim.trace import Trace, read_trace
-from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+from evsim.zoo import default_recording, find_weights
 
 __all__ = ["parse_theme", "parse_width", "trace_of", "write_figure"]
 
@@ -43,8 +43,9 @@ def trace_of(trace_path: str | None, weights: str, recording: str | None, prepar
     """A trace from its file, or of a run made now."""
     if trace_path is not None:
         return read_trace(trace_path)
-    path = recording if recording is not None else str(zoo_folder() / DEFAULT_RECORDING)
-    return run(find_weights(weights), path, preparation)[1]
+    weights = find_weights(weights)
+    path = recording if recording is not None else default_recording(weights)
+    return run(weights, path, preparation)[1]
 
 
 def write_figure(figure, path: str, dpi: int) -> None:

@@ -105,32 +105,14 @@ def _describe_checkpoint(path: str) -> Iterator[str]:
 
 
 def _describe_recording(path: str) -> Iterator[str]:
+    from evsim.recordings.description import describe
     from evsim.recordings.read import read_recording
-    from evsim.recordings.recording import EventRecording, FrameRecording
 
     try:
-        recording = read_recording(path)
+        recording = read_recording(path, normalise="raw")
     except RecordingError as error:
         raise EvsimError(f"{error}; neither weights, checkpoint nor trace") from None
-    yield f"recording: {recording.layout}"
-    if isinstance(recording, EventRecording):
-        yield from _describe_events(recording)
-    elif isinstance(recording, FrameRecording):
-        yield "frames (steps, channels, height, width): " + "x".join(map(str, recording.frames.shape))
-    else:
-        yield "image (channels, height, width): " + "x".join(map(str, recording.image.shape))
-    if recording.label is not None:
-        yield f"label {recording.label}"
-    yield from (f"note: {note}" for note in recording.notes)
-
-
-def _describe_events(recording) -> Iterator[str]:
-    n = recording.t.size
-    seconds = (int(recording.t[-1]) - int(recording.t[0])) / 1e6 if n else 0.0
-    yield f"sensor {recording.sensor[0]} rows x {recording.sensor[1]} columns"
-    yield f"{n:,} events in {seconds:.3f} s" + (f", {n / seconds:,.0f} a second" if seconds else "")
-    if n:
-        yield f"polarity: {100 * float((recording.p > 0).mean()):.1f} % on"
+    yield from describe(recording)
 
 
 _KINDS = (

@@ -42,6 +42,9 @@ def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     totals = report.totals.as_dict()
     counted = ", ".join(f"{totals[name]:,} {word}" for name, word in _ALSO_COUNTED.items())
     yield f"\nalso counted: {counted}\n"
+    if totals["acs_kv_first"]:
+        both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
+        yield f"additions that each order of the attention's products would have cost: {both}\n"
     yield f"prediction  {_prediction(report)}"
     yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
@@ -93,15 +96,16 @@ _COLUMNS = {
     "events out": lambda row: f"{row.counts.events_out:,}",
     "rate %": lambda row: _percent(row.firing_rate),
     "density %": lambda row: _percent(row.operand_density),
-    "ACs": lambda row: _count(row.counts.acs),
+    "ACs": lambda row: _count(row.counts.unit_acs),
     "MACs": lambda row: _count(row.counts.macs),
     "masks": lambda row: _count(row.counts.masks),
     "updates": lambda row: _count(row.counts.updates),
 }
 _ALSO_COUNTED = {
-    "unit_acs": "unit ACs",
+    "acs": "ACs if a payload of n is one addition, not n",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",
+    "scalings": "scalings",
     "comparisons": "comparisons",
     "weight_reads": "weight reads",
     "state_reads": "state reads",

@@ -39,6 +39,6 @@ def raster(
 
     chosen, inches = parse_theme(theme), parse_width(width)
     recorded = trace_of(trace, weights, input, Preparation(split_by, fit, index))
-    figure = raster_figure(recorded, layer or (), inches, by, chosen)
+    figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi)
     write_figure(figure, output, dpi)
     typer.echo(f"wrote {output}")

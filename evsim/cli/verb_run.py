@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import Fit, Index, Order, SplitBy, WeightsPath
+from evsim.cli.options import CropPct, Fit, Index, Order, SplitBy, WeightsPath
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -19,15 +19,27 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     weights: WeightsPath = "sdt-nmnist",
-    input: Annotated[
-        str | None, typer.Option("--input", "-i", help="Recording; a bundled digit when left out.")
-    ] = None,
+    input: Annotated[str | None, typer.Option("--input", "-i", help="Recording; a bundled one when left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
     order: Order = "step",
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
+    crop_pct: CropPct = None,
+    follow: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Predict while events arrive: a growing file or pipe; - is stdin."),
+    ] = None,
+    window: Annotated[str, typer.Option(help="With --follow: time covered by a prediction.")] = "100ms",
+    hop: Annotated[
+        str | None, typer.Option(help="With --follow: time between windows; the window when left out.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="With --follow: its format, or the order of its columns (txyp).")
+    ] = None,
+    sensor: Annotated[str | None, typer.Option(help="With --follow: HEIGHTxWIDTH of the sensor.")] = None,
+    idle: Annotated[str | None, typer.Option(help="With --follow: stop when a file has not grown for so long.")] = None,
 ) -> None:
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
     from evsim.cli.progress import Progress
@@ -35,16 +47,38 @@ def run(
     from evsim.run import Preparation
     from evsim.run import run as run_recording
     from evsim.trace import write_trace
-    from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+    from evsim.zoo import default_recording, find_weights
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
-    path = input if input is not None else str(zoo_folder() / DEFAULT_RECORDING)
-    preparation = Preparation(split_by, fit, index)
-    report, recorded = run_recording(find_weights(weights), path, preparation, order, watch=Progress)
+    if follow is not None:
+        if input is not None or trace is not None or index is not None:
+            raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
+        _follow(find_weights(weights), (follow, window, hop, layout, sensor, idle), Preparation(split_by, fit), json)
+        return
+    weights = find_weights(weights)
+    path = input if input is not None else default_recording(weights)
+    preparation = Preparation(split_by, fit, index, crop_pct)
+    report, recorded = run_recording(weights, path, preparation, order, watch=Progress)
     if trace is not None:
         write_trace(trace, recorded)
     if json:
         print_json(report)
     else:
         print_report(report, trace)
+
+
+def _follow(weights_path: str, told: tuple, preparation, json: bool) -> None:
+    from evsim.cli.follow_text import print_predictions
+    from evsim.follow import Stream, parse_microseconds, parse_sensor
+
+    path, window, hop, layout, sensor, idle = told
+    stream = Stream(
+        path,
+        parse_microseconds(window, "window"),
+        parse_microseconds(hop, "hop") if hop else None,
+        layout,
+        parse_sensor(sensor),
+        parse_microseconds(idle, "idle") / 1e6 if idle else None,
+    )
+    print_predictions(weights_path, stream, preparation, json)

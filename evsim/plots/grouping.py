@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,8 @@ def group_neurons(layer: Layer, by: str | None = None, n_heads: int | None = Non
         The layer has no such axis.
     """
     axes, shape = layer.axes.split(","), layer.shape
+    if math.prod(shape) == 0:
+        raise TraceError(f"a layer of shape {shape} has no neurons to draw")
     places = np.unravel_index(layer.address, shape)
     index = dict(zip(axes, places, strict=True))
     size = dict(zip(axes, shape, strict=True))
@@ -69,16 +72,28 @@ def group_neurons(layer: Layer, by: str | None = None, n_heads: int | None = Non
     order = ["row", "col"] if by == "token" else [by]
     if not set(order) <= set(size):
         raise TraceError(f"a layer with axes {layer.axes} cannot be grouped by {by}")
-    order += sorted((axis for axis in size if axis not in order), key=_SEQUENCE.index)
+    order += sorted((axis for axis in size if axis not in order), key=_rank)
     line = np.ravel_multi_index([index[axis] for axis in order], [size[axis] for axis in order])
     n_groups = size["row"] * size["col"] if by == "token" else size[by]
-    n_lines = int(np.prod(layer.shape))
-    rest = " x ".join(
-        f"{size[axis]} {_PLURAL.get(axis, axis + 's')}" for axis in order[2 if by == "token" else 1 :] if size[axis] > 1
-    )
-    label = f"{n_groups} {_PLURAL.get(by, by + 's')}" + (f" of {rest}" if rest else "")
-    return Grouping(line, n_lines, n_lines // n_groups, by, label)
+    n_lines = math.prod(shape)
+    inside = order[2 if by == "token" else 1 :]
+    return Grouping(line, n_lines, n_lines // n_groups, by, _label(n_groups, by, inside, size))
 
 
-_PLURAL = {"query": "queries"}
+def _label(n_groups: int, by: str, inside: list[str], size: dict[str, int]) -> str:
+    """``8 heads of 32 channels x 16 x 16``: rows and columns need no words."""
+    parts = [str(size[axis]) if axis in _BARE else f"{size[axis]} {_plural(axis)}" for axis in inside if size[axis] > 1]
+    return f"{n_groups} {_plural(by)}" + (f" of {' x '.join(parts)}" if parts else "")
+
+
+def _plural(axis: str) -> str:
+    return {"query": "queries"}.get(axis, axis + "s")
+
+
+def _rank(axis: str) -> int:
+    """Larger parts outside; an axis of a name not known here comes last."""
+    return _SEQUENCE.index(axis) if axis in _SEQUENCE else len(_SEQUENCE)
+
+
+_BARE = ("row", "col")
 _SEQUENCE = ["head", "channel", "query", "token", "row", "col", "key"]

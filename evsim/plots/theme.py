@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["DARK", "LIGHT", "PALETTE", "THEMES", "Theme", "density_map", "drawn_with"]
+__all__ = ["DARK", "LIGHT", "PALETTE", "THEMES", "Theme", "density_map", "drawn_with", "polarity_map"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
 """Okabe and Ito's colours (2008), told apart with every common colour deficiency."""
@@ -13,18 +13,23 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 
 @dataclass(frozen=True)
 class Theme:
-    """Ink and paper."""
+    """Ink and paper; `spike` is also the colour of ON events, `off` that of OFF events."""
 
     name: str
     paper: str
     ink: str
     faint: str
     spike: str
+    off: str
     density: tuple[str, ...]
 
 
-LIGHT = Theme("light", "#ffffff", "#1a1a1a", "#c8c8c8", "#0072B2", ("#ffffff", "#9cc9e3", "#0072B2", "#00263d"))
-DARK = Theme("dark", "#14181c", "#e8e8e8", "#4a5058", "#56B4E9", ("#14181c", "#0d4f78", "#56B4E9", "#f4fbff"))
+LIGHT = Theme(
+    "light", "#ffffff", "#1a1a1a", "#c8c8c8", "#0072B2", "#D55E00", ("#ffffff", "#9cc9e3", "#0072B2", "#00263d")
+)
+DARK = Theme(
+    "dark", "#14181c", "#e8e8e8", "#4a5058", "#56B4E9", "#E69F00", ("#14181c", "#0d4f78", "#56B4E9", "#f4fbff")
+)
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
@@ -33,6 +38,13 @@ def density_map(theme: Theme):
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list(f"evsim-{theme.name}", theme.density)
+
+
+def polarity_map(theme: Theme):
+    """From OFF events over none (the paper) to ON events."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(f"evsim-polarity-{theme.name}", (theme.off, theme.paper, theme.spike))
 
 
 @contextmanager
@@ -58,6 +70,7 @@ def drawn_with(theme: Theme, font_size: float = 7.0):
         "axes.linewidth": 0.5,
         "xtick.major.width": 0.5,
         "ytick.major.width": 0.5,
+        "text.parse_math": False,  # a dollar in a name is a dollar
         "pdf.fonttype": 42,
         "svg.fonttype": "none",
         "svg.hashsalt": "evsim",

@@ -9,6 +9,7 @@ import numpy as np
 
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
+from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.gather import Blocks, count_tiles, gather, index_cells
 from evsim.spikes import Spikes
@@ -69,8 +70,19 @@ class Conv2d:
         Where the sums go: [out_height * out_width, c_out].
     groups : int
 
+    Attributes
+    ----------
+    has_bias : bool
+        Whether the checkpoint's layer has a bias of its own, apart from a folded BatchNorm.
+    norm : str or None
+        Name of the BatchNorm that was folded in.
+    n_weight_axes : int
+        Axes of the checkpoint's tensor: 2 for a linear module, 3 or 4 for a convolution, of kernel 1 perhaps.
+
     Sets nothing of its own, incs `current`, reads its weights.
     """
+
+    constants = ("blocks",)
 
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
@@ -78,6 +90,9 @@ class Conv2d:
         self.name = name
         self.window = window
         self.groups = groups
+        self.has_bias = bias is not None
+        self.norm: str | None = None
+        self.n_weight_axes = weight.ndim
         self.blocks = Blocks.of(weight, groups)
         self.n_in = weight.shape[1] * groups
         self.n_out = weight.shape[0]
@@ -88,7 +103,7 @@ class Conv2d:
         self.current = current
         current.join_writer(name, bias)
         self._is_first_writer = current.writers == [name]
-        self._held: tuple[Spikes, CurrentRows] | None = None
+        self._held = HeldRows()
 
     @property
     def weight(self) -> np.ndarray:
@@ -104,16 +119,18 @@ class Conv2d:
         """Add the weight rows of the delivered events to the current of `step`."""
         spikes = inbox["spikes"]
         target = self.current.rows(step)
-        if self._held is not None and self._held[0] is spikes:
-            return Spikes.none(), self._replay(target)
-        counts = self._project(spikes, target)
-        if self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32:
-            self._held = (spikes, CurrentRows(target.value.copy(), target.touched.copy()))
+        if not (self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32):
+            return Spikes.none(), self._project(spikes, target)
+        counts = self._held.replay(spikes, target)  # a still image comes as the same object at every step
+        if counts is None:
+            counts = self._project(spikes, target)
+            self._held.keep(spikes, target)
+        self.current.mark_still(step, spikes)
         return Spikes.none(), counts
 
     def reset(self) -> None:
         """Forget the held result of a constant input."""
-        self._held = None
+        self._held.forget()
         self.current.reset()
 
     def _project(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
@@ -130,11 +147,3 @@ class Conv2d:
         if spikes.payload is not None and spikes.payload.dtype == np.float32:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
-
-    def _replay(self, target: CurrentRows) -> OpCounts:
-        """The same real-valued events once more (a still image): the sum is copied, not computed again."""
-        held = self._held[1]
-        np.copyto(target.value, held.value)
-        np.copyto(target.touched, held.touched)
-        words = int(np.count_nonzero(held.touched)) * self.n_out
-        return OpCounts(state_reads=words, state_writes=words)

@@ -28,5 +28,6 @@ class Linear(Conv2d):
     """
 
     def __init__(self, name: str, weight: np.ndarray, bias: np.ndarray | None, n_tokens: int, current: Current) -> None:
-        weight = weight.reshape(weight.shape[0], weight.shape[1], 1, 1)
-        super().__init__(name, weight, bias, Window(1, n_tokens), current)
+        cells = weight.reshape(weight.shape[0], weight.shape[1], 1, 1)
+        super().__init__(name, cells, bias, Window(1, n_tokens), current)
+        self.n_weight_axes = weight.ndim

@@ -10,8 +10,9 @@ from evsim.recordings.discover import choose
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.pixels import normalise_pixels
 from evsim.recordings.recording import FrameRecording, ImageRecording
+from evsim.recordings.resize_image import resize_image
 
-__all__ = ["FIELD_NAMES", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
+__all__ = ["FIELD_NAMES", "column_order", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
 
 FIELD_NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps", "time"),
@@ -37,7 +38,7 @@ def rows_of(path, rows: np.ndarray, options: ReadOptions, what: str) -> RawEvent
     """Events from an (N, 4) array or a structured array, one row an event."""
     if rows.dtype.names:
         return _structured(path, rows, what)
-    order = options.layout if options.layout in COLUMN_ORDERS else _column_order(path, rows, what)
+    order = options.layout if options.layout in COLUMN_ORDERS else column_order(path, rows, what)
     column = {name: rows[:, place] for place, name in enumerate(order)}
     notes = () if options.layout in COLUMN_ORDERS else (f"the column order {order} was inferred from the values",)
     # tonic's DVS Gesture files are exactly this: float columns x, y, p, t with t in milliseconds.
@@ -57,7 +58,8 @@ def _structured(path, rows: np.ndarray, what: str) -> RawEvents:
     return RawEvents(t, x, y, p, f"{what}: records of {', '.join(fields.values())}")
 
 
-def _column_order(path, rows: np.ndarray, what: str) -> str:
+def column_order(path, rows: np.ndarray, what: str) -> str:
+    """The one order of columns in which time never runs backwards and polarity has two values, or an error."""
     if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind not in "biuf":
         raise RecordingError(f"{path}: {what} has shape {list(rows.shape)} of {rows.dtype}; expected (N, 4) numbers")
     # Without a row there is nothing to infer from; the check for "no events" comes later and says so.
@@ -89,13 +91,16 @@ def frames_of(path, frames: np.ndarray, options: ReadOptions, what: str, labels=
 
 
 def image_of(path, image: np.ndarray, options: ReadOptions, what: str, label=None) -> ImageRecording:
-    """A still image, channels first, normalised."""
+    """A still image, channels first, resized and normalised as the options say."""
     axes = options.layout if options.layout in ("chw", "hwc") else _image_axes(path, image, what)
     if image.ndim != len(axes):
         raise RecordingError(f"{path}: {what} has shape {list(image.shape)}; expected {len(axes)} axes ({axes})")
-    channels_first = {"hw": image[None], "chw": image, "hwc": np.moveaxis(image, -1, 0)}[axes]
-    pixels, note = normalise_pixels(path, channels_first, options.normalise)
-    return ImageRecording(pixels, f"{what} {list(image.shape)} {image.dtype}", single_label(label), (note,))
+    last = {"hw": lambda: image[..., None], "chw": lambda: np.moveaxis(image, 0, -1), "hwc": lambda: image}
+    channels_last = last[axes]()
+    resized, resize_note = resize_image(path, channels_last, options)
+    pixels, note = normalise_pixels(path, np.moveaxis(resized, -1, 0), options.normalise)
+    notes = (note,) if resize_note is None else (resize_note, note)
+    return ImageRecording(pixels, f"{what} {list(image.shape)} {image.dtype}", single_label(label), notes)
 
 
 def _image_axes(path, image: np.ndarray, what: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings.recording import EventRecording
 
-__all__ = ["bin_events", "split_by_number", "split_by_time"]
+__all__ = ["bin_events", "check_steps", "split_by_number", "split_by_time"]
 
 MAX_FRAME_VALUES = 2**30
 
@@ -33,18 +33,23 @@ def bin_events(recording: EventRecording, n_steps: int, split_by: str = "number"
     splits = {"number": split_by_number, "time": split_by_time}
     if split_by not in splits:
         raise RecordingError(f"split_by is {split_by!r}; expected 'number' or 'time'")
+    check_steps(n_steps, recording.sensor)
     height, width = recording.sensor
     size = 2 * height * width
-    if not 1 <= n_steps <= MAX_FRAME_VALUES // size:
-        raise RecordingError(
-            f"{n_steps} steps of 2x{height}x{width}; expected 1 to {MAX_FRAME_VALUES // size} at this sensor size"
-        )
     edges = splits[split_by](recording.t, n_steps)
     place = (recording.p.astype(np.int64) * height + recording.y) * width + recording.x
     frames = np.empty((n_steps, size), np.float32)
     for step in range(n_steps):
         frames[step] = np.bincount(place[edges[step] : edges[step + 1]], minlength=size)
     return frames.reshape(n_steps, 2, height, width)
+
+
+def check_steps(n_steps: int, sensor: tuple[int, int]) -> None:
+    """Refuse a number of steps that is none, or whose frames would not fit in memory."""
+    height, width = sensor
+    most = MAX_FRAME_VALUES // (2 * height * width)
+    if not 1 <= n_steps <= most:
+        raise RecordingError(f"{n_steps} steps of 2x{height}x{width}; expected 1 to {most} at this sensor size")
 
 
 def split_by_number(t: np.ndarray, n_steps: int) -> np.ndarray:

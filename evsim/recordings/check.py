@@ -10,7 +10,7 @@ from evsim.errors import RecordingError
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 
-__all__ = ["KNOWN_SENSORS", "RawEvents", "check"]
+__all__ = ["KNOWN_SENSORS", "RawEvents", "check", "guess_sensor"]
 
 # Height, width: N-MNIST, DVS128, DAVIS240, ATIS, DAVIS346, EVK3 / Samsung VGA, EVK4.
 KNOWN_SENSORS = ((34, 34), (128, 128), (180, 240), (240, 304), (260, 346), (480, 640), (720, 1280))
@@ -98,7 +98,7 @@ def _microseconds(path, raw: RawEvents, options: ReadOptions, notes: list[str]) 
         raise RecordingError(f"{path}: a time stamp of {extreme} us is out of range")
     if scale > 1:
         notes.append(f"time stamps were in {unit}")
-    return t.astype(np.int64) * scale
+    return t.astype(np.int64, copy=False) * scale if scale > 1 else t.astype(np.int64, copy=False)
 
 
 def _whole_microseconds(path, t: np.ndarray, unit: str | None) -> np.ndarray:
@@ -123,7 +123,7 @@ def _places(path, name: str, values: np.ndarray) -> np.ndarray:
         raise RecordingError(
             f"{path}: {name} of event {first} is {values[first]}; expected a whole number from 0 to {MAX_SIDE - 1}"
         )
-    return values.astype(np.int32)
+    return values.astype(np.int32, copy=False)
 
 
 def _polarity(path, values: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -150,9 +150,16 @@ def _sensor(path, furthest: tuple[int, int], stated: tuple[int, int] | None, not
                 "(height x width)"
             )
         return height, width
+    height, width = guess_sensor(path, furthest)
+    notes.append(f"the sensor size {height}x{width} was inferred from the furthest event")
+    return height, width
+
+
+def guess_sensor(path, furthest: tuple[int, int]) -> tuple[int, int]:
+    """The smallest known sensor that has a pixel at row and column `furthest`."""
+    row, col = furthest
     for height, width in KNOWN_SENSORS:
         if row < height and col < width:
-            notes.append(f"the sensor size {height}x{width} was inferred from the furthest event")
             return height, width
     raise RecordingError(
         f"{path}: events reach row {row} and column {col}, beyond every known sensor; say sensor=(height, width)"
@@ -160,7 +167,7 @@ def _sensor(path, furthest: tuple[int, int], stated: tuple[int, int] | None, not
 
 
 def _in_order(t, x, y, p, notes: list[str]) -> tuple[np.ndarray, ...]:
-    backwards = int(np.count_nonzero(np.diff(t) < 0))
+    backwards = int(np.count_nonzero(t[1:] < t[:-1]))
     if not backwards:
         return t, x, y, p
     notes.append(f"{backwards} time stamps ran backwards; the events were sorted by time (ties keep their order)")

@@ -15,15 +15,26 @@ class ReadOptions:
     ----------
     layout : str or None
         The name of a reader or of an HDF5 layout (`nmnist`, `npz`, `shd`, ...), the meaning of a bare array
-        (`events`, `frames`, `image`, `chw`, `hwc`), or the column order of an (N, 4) array (`txyp`, `xypt`, `xytp`).
+        (`events`, `frames`, `image`, `chw`, `hwc`), the column order of an (N, 4) array (`txyp`, `xypt`, `xytp`) or of
+        text (any order of these letters), or a camera of AEDAT 2.0 (`dvs128`, `cifar10dvs`, `tonic`, `davis346`, ...).
     sensor : (int, int) or None
         Height and width of the sensor in pixels.
     index : int, str or None
-        Which recording, in a file that holds many: its number, or its key. None is the first one.
+        Which recording, in a file that holds many: its number, or its key (`test:12` in arrays with several splits,
+        `whole` for a gesture recording beside its label file). None is the first one.
     unit : {"us", "ms", "s"} or None
         Unit of the time stamps.
     normalise : str, (mean, std) or None
-        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `none` (0..1), or two tuples.
+        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), two tuples, or
+        `raw` (left as they are, to be looked at).
+    size : int, (int, int) or None
+        Height and width an image is brought to, as timm does: resized to ``size / crop_pct``, its middle cut out.
+    crop_pct : float
+        See `size`; SDT's ImageNet networks were published with 0.95, Spikformer's with 1.
+    resample : {"bicubic", "bilinear"}
+        How an image is resized.
+    part : slice or None
+        Only these rows of the columns of events, for reading a long file in pieces.
     """
 
     layout: str | None = None
@@ -31,3 +42,7 @@ class ReadOptions:
     index: int | str | None = None
     unit: str | None = None
     normalise: str | tuple | None = None
+    size: int | tuple[int, int] | None = None
+    crop_pct: float = 1.0
+    resample: str = "bicubic"
+    part: slice | None = None

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from evsim.errors import RecordingError
 from evsim.recordings.check import check
+from evsim.recordings.decoding import Decoder
 from evsim.recordings.discover import formats_of, one_line
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
-__all__ = ["read_recording", "split_index"]
+__all__ = ["find_decoder", "find_reader", "read_recording", "refused", "split_index"]
 
 HEAD_BYTES = 4096
 
 
 def read_recording(
-    path: str | os.PathLike,
-    layout: str | None = None,
-    sensor: tuple[int, int] | None = None,
-    index: int | str | None = None,
-    unit: str | None = None,
-    normalise: str | tuple | None = None,
+    path: str | os.PathLike, layout: str | None = None, index: int | str | None = None, **known
 ) -> Recording:
     """Read one recording; `.layout` says what was found, `.notes` what had to be assumed.
 
@@ -30,8 +27,9 @@ def read_recording(
     ----------
     path : str or path
         The file. `file.h5::12` is recording 12 (or the recording with key 12) of a file that holds many.
-    layout, sensor, index, unit, normalise
-        What the caller knows better than the file, see `ReadOptions`.
+    layout, index, **known
+        What the caller knows better than the file: `sensor`, `unit`, `normalise`, `size` and the other fields of
+        `ReadOptions`.
 
     Raises
     ------
@@ -39,11 +37,17 @@ def read_recording(
         When there is no such file, no reader knows it, or what it holds is damaged, hostile or ambiguous.
     """
     path, suffix_index = split_index(path)
-    options = ReadOptions(layout, sensor, suffix_index if index is None else index, unit, normalise)
-    head = _head(path)
-    reader = _reader_for(path, head, layout)
-    try:
+    options = ReadOptions(layout=layout, index=suffix_index if index is None else index, **known)
+    reader = find_reader(path, layout)
+    with refused(path):
         return check(path, reader.read(path, options), options)
+
+
+@contextmanager
+def refused(path: Path):
+    """Everything that goes wrong inside, as one line that names the file."""
+    try:
+        yield
     except RecordingError as error:
         raise RecordingError(one_line(error, limit=600)) from error.__cause__
     # A damaged file can make h5py, zipfile or numpy raise nearly anything; the user needs one line, the cause is kept.
@@ -75,9 +79,11 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _reader_for(path: Path, head: bytes, layout: str | None):
+def find_reader(path: Path, layout: str | None = None):
+    """The module of `readers/` that knows this file, or the one called `layout`."""
     from evsim.recordings import readers
 
+    head = _head(path)
     formats = formats_of(readers)
     if layout in formats:
         return formats[layout]
@@ -86,6 +92,26 @@ def _reader_for(path: Path, head: bytes, layout: str | None):
             return reader
     kind = "text" if _is_text(head) else f"bytes starting {head[:8].hex(' ')}"
     raise RecordingError(f"{path}: not a recording evsim knows (found {kind}; known: {', '.join(formats)})")
+
+
+def find_decoder(head: bytes, path="-", options: ReadOptions | None = None) -> Decoder:
+    """A decoder for standard input or a growing file that starts with `head` (4096 bytes, if there are as many).
+
+    Raises
+    ------
+    RecordingError
+        When no format that can be read as it arrives is known by these bytes. N-MNIST has no signature and must be
+        named: ``ReadOptions(layout="nmnist")``.
+    """
+    from evsim.recordings import readers
+
+    options = options or ReadOptions()
+    streams = {name: module for name, module in formats_of(readers).items() if hasattr(module, "Decoder")}
+    named = [streams[options.layout]] if options.layout in streams else streams.values()
+    for reader in named:
+        if options.layout in streams or reader.recognises(Path(path), head):
+            return reader.Decoder(path, options)
+    raise RecordingError(f"{path}: not events that can be read as they arrive (known: {', '.join(streams)})")
 
 
 def _is_text(head: bytes) -> bool:

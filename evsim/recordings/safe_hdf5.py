@@ -7,7 +7,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from evsim.errors import RecordingError
+from evsim.recordings import ecf
 from evsim.recordings.discover import one_line
+from evsim.recordings.safe_chunks import check_chunks
+from evsim.recordings.safe_heap import check_heaps
 
 __all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
 
@@ -17,6 +20,9 @@ MAX_RATIO = 1100
 # Tiny files may hold larger arrays of one repeated value.
 ALLOWANCE = 16 * 2**20
 MAX_BYTES = 2**32
+# The longest an ECF chunk can be: nine bytes an event.
+MAX_ECF_BYTES = 2**20
+FILTERS = {32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -87,16 +93,70 @@ def dataset(file, name: str):
     return node
 
 
-def read_array(file, name: str) -> np.ndarray:
-    """A whole dataset, after checking that the file is large enough to hold what the shape claims."""
+def read_array(file, name: str, part: slice | None = None) -> np.ndarray:
+    """A dataset, or some of its rows, after checking that the file is large enough to hold what the shape claims."""
     node = dataset(file, name)
     if node.dtype.hasobject:
         raise RecordingError(f"{file.filename}: {name!r} holds references or text ({node.dtype}); expected numbers")
     check_size(file, name, node)
+    if filters_of(node)[:1] == [ecf.FILTER]:
+        return _read_ecf(file, name, node, part or slice(0, len(node)))
+    require_filters(file, name, node)
+    check_chunks(file, name, node, part, filters_of(node))
     try:
-        return node[()]
+        return node[()] if part is None else node[part]
     except OSError as error:
-        raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({_decoding(node, error)})") from error
+        raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({one_line(error)})") from error
+
+
+def filters_of(node) -> list[int]:
+    """The numbers of the filters its chunks went through."""
+    pipeline = node.id.get_create_plist()
+    return [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
+
+
+def require_filters(file, name: str, node) -> None:
+    """Refuse a dataset packed by a filter that is not installed; hdf5plugin brings most, if it is there."""
+    import h5py
+
+    missing = [number for number in filters_of(node) if not h5py.h5z.filter_avail(number)]
+    if not missing:
+        return
+    try:
+        import hdf5plugin  # noqa: F401 - importing it registers its filters
+    except ImportError:
+        pass
+    missing = [number for number in missing if not h5py.h5z.filter_avail(number)]
+    if missing:
+        known = f"{FILTERS[missing[0]]} (filter {missing[0]})" if missing[0] in FILTERS else f"filter {missing[0]}"
+        raise RecordingError(
+            f"{file.filename}: {name!r} is packed with {known}, which is not installed: pip install 'evsim[formats]'"
+        )
+
+
+def _read_ecf(file, name: str, node, part: slice) -> np.ndarray:
+    """Events packed with Prophesee's codec, chunk by chunk."""
+    if len(filters_of(node)) > 1 or node.ndim != 1 or node.chunks[0] > ecf.MAX_EVENTS:
+        raise RecordingError(f"{file.filename}: {name!r} is packed with ECF in a way that no writer does")
+    size, stop = node.chunks[0], min(part.stop, len(node))
+    events = np.empty(max(0, stop - part.start), ecf.EVENT)
+    for at in range(part.start // size * size, stop, size):
+        first, last = max(at, part.start), min(at + size, stop)
+        chunk = _ecf_chunk(file, name, node, at)
+        if len(chunk) < last - at:
+            raise RecordingError(f"{file.filename}: {name!r} has {len(chunk)} of {last - at} events in a chunk")
+        events[first - part.start : last - part.start] = chunk[first - at : last - at]
+    return events
+
+
+def _ecf_chunk(file, name: str, node, at: int) -> np.ndarray:
+    info = node.id.get_chunk_info_by_coord((at,))
+    if info.byte_offset is None or info.size > MAX_ECF_BYTES:
+        raise RecordingError(f"{file.filename}: {name!r} has a damaged chunk at {at}")
+    try:
+        return ecf.decode_ecf(node.id.read_direct_chunk((at,))[1])
+    except ValueError as error:
+        raise RecordingError(f"{file.filename}: {name!r}, chunk at {at}: {one_line(error)}") from error
 
 
 def check_size(file, name: str, node) -> None:
@@ -114,13 +174,6 @@ def check_size(file, name: str, node) -> None:
         )
 
 
-def _decoding(node, error: OSError) -> str:
-    text = one_line(error)
-    if "filter" not in text.lower():
-        return text
-    return f"{text}; a compression plug-in is missing: pip install hdf5plugin, then try again"
-
-
 def attribute(file, names: tuple[str, ...], where: tuple[str, ...] = ("/",)):
     """The first attribute called one of `names` on one of the groups `where`, or None."""
     for place in where:
@@ -129,8 +182,11 @@ def attribute(file, names: tuple[str, ...], where: tuple[str, ...] = ("/",)):
             if node is None or name not in node.attrs:
                 continue
             kind = node.attrs.get_id(name).dtype
-            if kind.kind in "biuf" or kind.kind == "S" or (kind.kind == "O" and kind.metadata):
-                return node.attrs[name]
+            if kind.kind == "O" and kind.metadata:
+                check_heaps(file.filename)
+            elif kind.kind not in "biufS":
+                continue
+            return node.attrs[name]
     return None
 
 

@@ -1,6 +1,6 @@
 """`python -m tools.train --network sdt --dataset nmnist --root DATA`: train one network, write it and its card."""
 
-import time
+import csv
 from pathlib import Path
 
 import torch
@@ -25,11 +25,16 @@ def train(args, data) -> dict:
     model = build(args)
     if args.initial_checkpoint:
         console.print("fresh:", *load_encoder(model, Path(args.initial_checkpoint)), soft_wrap=True)
-    start = time.perf_counter()
     optimizer = fit(model, data, args, run)
-    seconds, score = time.perf_counter() - start, evaluate(model, data, args)
+    score, seconds = evaluate(model, data, args), logged_seconds(run / "log.csv")
     save_checkpoint(folder / f"{name}.pth.tar", model, optimizer, args, args.epochs - 1, 100 * score.accuracy)
     return write_card(folder / f"{name}.json", model, data, args, score, seconds)
+
+
+def logged_seconds(log: Path) -> float:
+    """Training time of all epochs, those before a resumption too."""
+    with log.open(newline="") as f:
+        return sum(float(row["seconds"]) for row in csv.DictReader(f))
 
 
 def main(argv: list[str] | None = None) -> None:

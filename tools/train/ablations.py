@@ -17,9 +17,9 @@ from tools.train.options import complete, parser
 
 __all__ = ["STUDIES", "main"]
 
-_EVENTS = "--dataset nmnist --epochs 15 --batch-size 25"
+_EVENTS = "--dataset nmnist --epochs 8 --batch-size 25 --warmup-epochs 1"
 _RESFORMER = "--network spikingresformer --prologue default --planes 32 48 64 --group-size 16"
-_FEW = "--dataset nmnist --n-train 200 --epochs 20 --batch-size 20 --lr 2e-3"
+_FEW = "--dataset nmnist --n-train 200 --epochs 15 --batch-size 20 --lr 2e-3"
 
 # study -> arm -> command line; "after" names the arm whose checkpoint comes first.
 STUDIES = {
@@ -38,7 +38,7 @@ STUDIES = {
     },
     "transfer": {
         "mnist": {
-            "options": f"{_RESFORMER} --dataset mnist --in-channels 3 --n-train 10000 --epochs 1 --batch-size 25 "
+            "options": f"{_RESFORMER} --dataset mnist --in-channels 3 --n-train 5000 --epochs 1 --batch-size 25 "
             "--warmup-epochs 0.2 --shift 2"
         },
         "scratch": {"options": f"{_RESFORMER} {_FEW}"},

@@ -56,14 +56,17 @@ _PRESETS = {
         "images": {"planes": [32, 48, 64], "num_heads": [1, 2, 4], "group_size": 16, "prologue": "default"},
     },
 }
-_PRESETS["ablated"] = {"events": {**_PRESETS["sdt"]["events"], "dim": 48, "layer": 1, "pooling_stat": "1100"}}
+_PRESETS["ablated"] = {
+    "events": {**_PRESETS["sdt"]["events"], "dim": 48, "layer": 1, "pooling_stat": "1100", "attention": "sdsa"}
+}
 _ALWAYS = {"mlp_ratio": 4, "spike_mode": "lif", "dvs_mode": False, "img_size": 32}
 
 
 def preset(network: str, kind: str) -> dict:
     """Sizes of a network small enough for an hour on one core; `kind` is 'events' or 'images'."""
     sizes = {**_ALWAYS, **_PRESETS[network][kind]}
-    return {**sizes, "layers": _ONE_PAIR, "patch_sizes": [4, 2, 1]} if network == "spikingresformer" else sizes
+    fixed = {"layers": _ONE_PAIR, "patch_sizes": [4, 2, 1], "n_convs": 1} if network == "spikingresformer" else {}
+    return sizes | fixed
 
 
 def build(args: Namespace) -> nn.Module:

@@ -22,8 +22,8 @@ def _sizes(p: argparse._ArgumentGroup) -> None:
     p.add_argument("--prologue", choices=("default", "conv3x3"))
     p.add_argument("--shortcut", choices=("sew", "ms"))
     p.add_argument("--variant", choices=("cifar10", "imagenet", "cifar10dvs"))
-    p.add_argument("--n-convs", type=int, default=1, help="group-wise convolutions a feed-forward (SpikingResformer)")
-    p.add_argument("--attention", choices=("sdsa", "ssa", "dssa"), default="sdsa", help="of --network ablated")
+    p.add_argument("--n-convs", type=int, help="group-wise convolutions a feed-forward (SpikingResformer)")
+    p.add_argument("--attention", choices=("sdsa", "ssa", "dssa"), help="of --network ablated")
     p.add_argument("--dvs-mode", action="store_true", default=None)
     p.add_argument("--time-steps", type=int, default=4)
 

@@ -4,4 +4,8 @@ A layout module has two functions:
 
     recognises(file: h5py.File) -> bool
     read(path: Path, file: h5py.File, options: ReadOptions) -> RawEvents | FrameRecording
+
+and, where `read` heeds ``options.part`` so that long files can be read in pieces,
+
+    n_events(file: h5py.File) -> int
 """

@@ -7,7 +7,7 @@ import numpy as np
 from evsim.recordings.arrays import FIELD_NAMES, columns_of, single_label
 from evsim.recordings.check import RawEvents
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.safe_hdf5 import attribute, kind_of, read_array
+from evsim.recordings.safe_hdf5 import attribute, dataset, kind_of, read_array
 
 PLACES = ("events", "prophesee/left", "")
 
@@ -21,7 +21,7 @@ def read(path, file, options: ReadOptions) -> RawEvents:
     """The columns, shifted by `t_offset` where the file has one (DSEC)."""
     place = _place(file) or "events"
     names = _columns(file, place) or {name: name for name in "txyp"}
-    t, x, y, p = (read_array(file, _join(place, names[name])) for name in "txyp")
+    t, x, y, p = (read_array(file, _join(place, names[name]), options.part) for name in "txyp")
     # event_utils and the networks built on it write float seconds under the plural names.
     unit = "s" if names["t"] == "ts" and t.dtype.kind == "f" else None
     notes = ("float time stamps 'ts' were taken as seconds",) if unit and options.unit is None else ()
@@ -30,6 +30,12 @@ def read(path, file, options: ReadOptions) -> RawEvents:
         t, notes = t.astype(np.int64) + offset, (*notes, f"t_offset {offset} us was added to the time stamps")
     layout = f"HDF5 group {place or '/'!r} with {', '.join(names.values())}"
     return RawEvents(t, x, y, p, layout, sensor_of(file, place), label_of(file, place), unit, notes)
+
+
+def n_events(file) -> int:
+    """How many rows there are to be read in parts."""
+    place = _place(file) or "events"
+    return len(dataset(file, _join(place, (_columns(file, place) or {"t": "t"})["t"])))
 
 
 def _place(file) -> str | None:

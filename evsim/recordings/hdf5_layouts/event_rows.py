@@ -19,5 +19,12 @@ def recognises(file) -> bool:
 def read(path, file, options: ReadOptions) -> RawEvents:
     """The rows; v2e's order t, x, y, p unless the caller says another."""
     order = options.layout if options.layout in COLUMN_ORDERS else "txyp"
-    found = rows_of(path, read_array(file, "events"), replace(options, layout=order), "HDF5 dataset 'events'")
+    found = rows_of(
+        path, read_array(file, "events", options.part), replace(options, layout=order), "HDF5 dataset 'events'"
+    )
     return replace(found, sensor=sensor_of(file), label=label_of(file))
+
+
+def n_events(file) -> int:
+    """How many rows there are to be read in parts."""
+    return len(dataset(file, "events"))

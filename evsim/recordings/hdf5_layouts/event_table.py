@@ -24,8 +24,13 @@ def recognises(file) -> bool:
 def read(path, file, options: ReadOptions) -> RawEvents:
     """The fields of the records."""
     place = _place(file) or "events"
-    found = rows_of(path, read_array(file, place), options, f"HDF5 dataset {place!r}")
+    found = rows_of(path, read_array(file, place, options.part), options, f"HDF5 dataset {place!r}")
     return replace(found, sensor=sensor_of(file) or _geometry(file), label=label_of(file))
+
+
+def n_events(file) -> int:
+    """How many rows there are to be read in parts."""
+    return len(dataset(file, _place(file) or "events"))
 
 
 def _place(file) -> str | None:

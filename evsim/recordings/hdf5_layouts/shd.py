@@ -23,6 +23,13 @@ def recognises(file) -> bool:
     return kind_of(file, "spikes/times") == kind_of(file, "spikes/units") == "vlen"
 
 
+def labels(file) -> dict[str, int | None]:
+    """The class of each recording by its number; None where the file does not tell."""
+    n = dataset(file, "spikes/times").shape[0]
+    found = read_array(file, "labels") if kind_of(file, "labels") == "array" else np.empty(0)
+    return {str(number): single_label(found[number]) if found.shape == (n,) else None for number in range(n)}
+
+
 def read(path, file, options: ReadOptions) -> RawEvents:
     """One spoken word."""
     shape = dataset(file, "spikes/times").shape

@@ -21,17 +21,25 @@ def recognises(file) -> bool:
     return first is not None and kind_of(file, f"data/{first}/times") == kind_of(file, f"data/{first}/addrs") == "array"
 
 
+def labels(file) -> dict[str, int | None]:
+    """The class of each recording by its key, in the order of the keys; None where the file does not tell."""
+    return {key: _label(file, key) for key in sorted(file["data"], key=_by_number)}
+
+
 def read(path, file, options: ReadOptions) -> RawEvents:
     """One recording: times in microseconds, addresses [n, 3] of x, y, p."""
     key, notes = choose(path, sorted(file["data"], key=_by_number), options.index)
     times, addrs = (read_array(file, f"data/{key}/{name}") for name in ("times", "addrs"))
     if addrs.ndim != 2 or addrs.shape[1] != 3:
         raise RecordingError(f"{path}: 'data/{key}/addrs' has shape {addrs.shape}; expected (N, 3) of x, y, p")
-    labels = f"data/{key}/labels"
-    label = single_label(read_array(file, labels)) if kind_of(file, labels) == "array" else None
     x, y, p = addrs.T
     layout = f"torchneuromorphic HDF5, recording {key!r}"
-    return RawEvents(times, x, y, p, layout, label=label, unit="us", notes=notes)
+    return RawEvents(times, x, y, p, layout, label=_label(file, key), unit="us", notes=notes)
+
+
+def _label(file, key: str) -> int | None:
+    place = f"data/{key}/labels"
+    return single_label(read_array(file, place)) if kind_of(file, place) == "array" else None
 
 
 def _by_number(key: str) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.check import RawEvents
+from evsim.recordings.decoding import Columns, read_decoded
 from evsim.recordings.options import ReadOptions
 
 EVENT_BYTES = 5
@@ -26,17 +27,48 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> RawEvents:
     """All events of one recording."""
-    size = path.stat().st_size
-    if size % EVENT_BYTES:
-        raise RecordingError(f"{path}: truncated or not N-MNIST: {size} bytes is not a multiple of {EVENT_BYTES}")
-    return decode(np.fromfile(path, np.uint8))
+    return read_decoded(path, Decoder(path, options))
 
 
 def decode(data: np.ndarray) -> RawEvents:
-    """Events from the bytes of a recording, uint8 [5 * n]."""
-    x, y, high, middle, low = data.reshape(-1, EVENT_BYTES).T
-    t = (high & 127).astype(np.int64) << 16 | middle.astype(np.int64) << 8 | low
-    clock = y == CLOCK_ROW
-    t += CLOCK_TICK * np.cumsum(clock)
-    event = ~clock
-    return RawEvents(t[event], x[event], y[event], (high >> 7)[event], "N-MNIST .bin, 5 bytes an event", unit="us")
+    """Events from the bytes of a recording that is already in memory, uint8 [5 * n]."""
+    columns, _ = Decoder("recording", ReadOptions()).decode(data.tobytes())
+    return RawEvents(columns.t, columns.x, columns.y, columns.p, Decoder.layout, unit=Decoder.unit)
+
+
+class Decoder:
+    """Records of five bytes and a clock."""
+
+    unit = "us"
+    label = None
+    sensor = None
+    layout = "N-MNIST .bin, 5 bytes an event"
+
+    def __init__(self, path, options: ReadOptions) -> None:
+        self._path = path
+        self._ticks = 0
+        self._bytes = 0
+        self.notes: list[str] = []
+
+    def decode(self, data: bytes) -> tuple[Columns, int]:
+        used = len(data) // EVENT_BYTES * EVENT_BYTES
+        self._bytes += used
+        x, y, high, middle, low = np.frombuffer(data, np.uint8, used).reshape(-1, EVENT_BYTES).T
+        t = (high & 127).astype(np.int64) << 16 | middle.astype(np.int64) << 8 | low
+        clock = y == CLOCK_ROW
+        ticks = self._ticks + np.cumsum(clock)
+        self._ticks = int(ticks[-1]) if ticks.size else self._ticks
+        t += CLOCK_TICK * ticks
+        event = ~clock
+        columns = Columns(
+            t[event], x[event].astype(np.int32), y[event].astype(np.int32), (high >> 7)[event].view(np.int8)
+        )
+        return columns, used
+
+    def finish(self, rest: bytes) -> Columns:
+        if rest:
+            size = self._bytes + len(rest)
+            raise RecordingError(
+                f"{self._path}: truncated or not N-MNIST: {size} bytes is not a multiple of {EVENT_BYTES}"
+            )
+        return self.decode(b"")[0]

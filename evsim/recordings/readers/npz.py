@@ -1,8 +1,10 @@
-"""NumPy .npz: events (t, x, y, p, as SpikingJelly writes them), `frames`, or an `image`."""
+"""NumPy .npz: events (t, x, y, p, as SpikingJelly writes them), `frames`, an `image`, or whole sets of images."""
 
 from __future__ import annotations
 
+import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ from evsim.errors import RecordingError
 from evsim.recordings.arrays import columns_of, frames_of, image_of, rows_of, single_label
 from evsim.recordings.check import RawEvents
 from evsim.recordings.discover import one_line
+from evsim.recordings.image_sets import image_of_set, split_of
 from evsim.recordings.options import ReadOptions
+from evsim.recordings.recording import ImageRecording
 from evsim.recordings.safe_npy import MAX_BYTES, read_npy
 
+IMAGES = re.compile(r"((?:train|test|val|valid)_)?(x|images|data)(_(?:train|test|val|valid))?")
+LABELS = {"x": ("y",), "images": ("labels", "y"), "data": ("labels", "targets", "y")}
 # deflate cannot do better than 1032 to 1.
 MAX_RATIO = 1100
 
@@ -34,6 +40,9 @@ def read(path: Path, options: ReadOptions):
 
 def _read_archive(path: Path, archive: zipfile.ZipFile, options: ReadOptions):
     keys = [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
+    splits = _splits(keys)
+    if splits and not columns_of(keys) and not {"events", "frames", "image"} & set(keys):
+        return _one_of_set(path, archive, splits, options)
     kind = _kind(path, keys, options.layout)
     labels = next((_member(path, archive, key) for key in ("label", "labels") if key in keys), None)
     if kind == "columns":
@@ -43,6 +52,26 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, options: ReadOptions):
         return rows_of(path, array, options, "npz array 'events'")
     read_array = frames_of if kind == "frames" else image_of
     return read_array(path, array, options, f"npz array {kind!r}", labels)
+
+
+def _splits(keys: list[str]) -> dict[str, tuple[str, str | None]]:
+    """The keys of images and labels by split: train_x and train_y, x_test and y_test, x and y, images and labels."""
+    found = {}
+    for key in keys:
+        named = IMAGES.fullmatch(key)
+        if named:
+            before, name, after = (part or "" for part in named.groups())
+            labels = (before + label + after for label in LABELS[name])
+            found[(before + after).strip("_")] = (key, next((label for label in labels if label in keys), None))
+    return found
+
+
+def _one_of_set(path: Path, archive: zipfile.ZipFile, splits: dict, options: ReadOptions) -> ImageRecording:
+    split, number, notes = split_of(path, list(splits), options.index)
+    images_key, labels_key = splits[split]
+    images = _member(path, archive, images_key)
+    labels = _member(path, archive, labels_key) if labels_key else None
+    return image_of_set(path, images, labels, replace(options, index=number), f"npz array {images_key!r}", notes)
 
 
 def _kind(path: Path, keys: list[str], layout: str | None) -> str:

@@ -1,11 +1,11 @@
 """SDT-2-256 of the official gesture configuration, T=16, 128x128: the reference fixture and its own input."""
 
 import numpy as np
-from evsim.networks import sdt
 
 from evsim.checkpoints.checkpoint import read_checkpoint
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import select_tensors
+from evsim.networks import sdt
 from tools.benchmarks.workload import Unavailable, Workload
 
 FIXTURE = "full_sdt_gesture_2_256_T16"

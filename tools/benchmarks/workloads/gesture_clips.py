@@ -1,8 +1,8 @@
 """The gesture network of `gesture`, on real DVS128 Gesture clips (its weights were not trained on them)."""
 
 import numpy as np
-from evsim.networks import sdt
 
+from evsim.networks import sdt
 from evsim.recordings.read import read_recording
 from evsim.recordings.steps import to_steps
 from tools.benchmarks.workload import Workload

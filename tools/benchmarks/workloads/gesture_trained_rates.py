@@ -1,7 +1,6 @@
 """The gesture network on a real clip, its biases shifted so that each layer fires like a trained one."""
 
 from evsim.networks import sdt
-
 from tools.benchmarks.sdt_rates import tune
 from tools.benchmarks.workload import Workload
 from tools.benchmarks.workloads.gesture import TITLE, read_network

@@ -1,9 +1,9 @@
 """The bundled network, trained on N-MNIST, on the ten bundled recordings: what a bare clone can run."""
 
 import numpy as np
-from evsim.networks import sdt
 
 from evsim.checkpoints.importing import load_network
+from evsim.networks import sdt
 from evsim.run import Preparation, prepare_input
 from evsim.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
 from tools.benchmarks.workload import Workload

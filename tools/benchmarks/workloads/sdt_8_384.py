@@ -5,8 +5,8 @@ of what was measured over four steps), limited to 4-22 %, and to 5 % where nothi
 """
 
 import numpy as np
-from evsim.networks import sdt
 
+from evsim.networks import sdt
 from tools.benchmarks.sdt_rates import tune
 from tools.benchmarks.workload import Workload
 

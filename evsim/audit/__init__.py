@@ -1,0 +1,1 @@
+"""What a run cost, in other people's conventions and against other networks."""

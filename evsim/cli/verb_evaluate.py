@@ -1,0 +1,79 @@
+"""``evsim evaluate``: a whole dataset, with an accuracy and its interval."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evsim.cli.options import Fit, Order, SplitBy, WeightsPath
+from evsim.errors import EvsimError
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="nmnist, dvsgesture, cifar10dvs, mnist, cifar10, imagenet, or a path: "
+            "a folder with a folder a class, or an HDF5 file of many labelled recordings.",
+        ),
+    ],
+    weights: WeightsPath = "sdt-nmnist",
+    root: Annotated[str | None, typer.Option(help="Where the named dataset is.")] = None,
+    split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    download: Annotated[
+        bool, typer.Option("--download", help="Let tonic fetch the dataset into --root first.")
+    ] = False,
+    class_order: Annotated[
+        str, typer.Option(help="How folders 0 ... 10 are numbered: lexicographic (as published networks) or numeric.")
+    ] = "lexicographic",
+    split_by: SplitBy = None,
+    fit: Fit = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none.")
+    ] = None,
+    crop_pct: Annotated[float | None, typer.Option(min=0.1, max=1, help="Share of an image's side to see.")] = None,
+    order: Order = "step",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
+    shuffle_seed: Annotated[int | None, typer.Option(help="Shuffle the recordings first, by this seed.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; as many as cores when left out.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to work for us, tcp://host:8786.")] = None,
+    journal: Annotated[str | None, typer.Option(help="Keep results here as they come (JSON lines).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run from its journal.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a recording that cannot be read.")] = False,
+    json: Annotated[str | None, typer.Option(help="Write the report to this file (- for standard output).")] = None,
+    csv: Annotated[str | None, typer.Option(help="Write one row a recording to this file.")] = None,
+) -> None:
+    """Evaluate a network on a dataset: accuracy with its interval, confusion, mean operation counts."""
+    from evsim.cli.evaluate_progress import EvaluationProgress
+    from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
+    from evsim.evaluate import Choice, Evaluation
+    from evsim.evaluation import Cluster, FindOptions, Plan, Threads, find_dataset
+    from evsim.run import Preparation
+
+    if order not in ("step", "stage"):
+        raise EvsimError(f"--order {order}: expected step or stage")
+    if scheduler and workers:
+        raise EvsimError("--workers is for this machine, --scheduler for a cluster: say one of them")
+    found = find_dataset(dataset, root, FindOptions(split, download, class_order))
+    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order, crop_pct)
+    evaluation = Evaluation(plan, found, Choice(limit, shuffle_seed))
+    crew = Cluster(scheduler) if scheduler else Threads(workers)
+    with EvaluationProgress(evaluation, journal, resume) as progress:
+        report = evaluation.run(crew, progress.journal, progress.show, strict)
+        if json:
+            write_json(json, report)
+        if csv:
+            write_csv(csv, report)
+        progress.finish()
+    if json != "-":
+        print_evaluation(report)

@@ -1,0 +1,34 @@
+"""An HDF5 file of many labelled recordings: evsim's bundle, torchneuromorphic, Heidelberg digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evsim.errors import RecordingError
+from evsim.evaluation.dataset import Dataset, FindOptions, Item
+from evsim.recordings import hdf5_layouts
+from evsim.recordings.discover import formats_of
+from evsim.recordings.safe_hdf5 import is_hdf5, open_hdf5
+
+
+def recognises(path: Path) -> bool:
+    """Whether the HDF5 signature is there."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return is_hdf5(file.read(4096))
+
+
+def find(root: Path, options: FindOptions) -> Dataset:
+    """Every recording of the file, in the file's order; each must have a label."""
+    many = [layout for layout in formats_of(hdf5_layouts).values() if hasattr(layout, "labels")]
+    with open_hdf5(root) as file:
+        layout = next((layout for layout in many if layout.recognises(file)), None)
+        if layout is None:
+            raise RecordingError(f"{root}: an HDF5 file, but not one of many labelled recordings")
+        labels = layout.labels(file)
+    for key, label in labels.items():
+        if label is None or label < 0:
+            raise RecordingError(f"{root}: recording {key!r} has no label")
+    items = (Item(key, str(root), label, key) for key, label in labels.items())
+    return Dataset("hdf5", tuple(items))

@@ -1,0 +1,122 @@
+"""Examiner: a network and the way recordings are prepared for it; one recording in, one outcome out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from evsim.checkpoints.importing import build_network
+from evsim.checkpoints.weights import Weights, read_weights
+from evsim.errors import EvsimError
+from evsim.evaluation.dataset import Item, kind_module
+from evsim.evaluation.outcome import TOP, Outcome
+from evsim.network import Network
+from evsim.recordings.read import read_recording
+from evsim.recordings.recording import Recording
+from evsim.recordings.steps import Steps
+from evsim.run import Preparation, file_sha256, fit_recording
+from evsim.simulator import simulate
+from evsim.twin import twin
+from evsim.zoo import find_weights
+
+__all__ = ["Examiner", "Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every recording of an evaluation is treated; enough to repeat it on another machine.
+
+    Parameters
+    ----------
+    weights : str
+        A weights file or a bundled network's name.
+    kind : str
+        Kind of the dataset.
+    preparation : Preparation
+    normalise : str, optional
+        How raw pixels become input; None leaves it to the weights file, then to the kind of dataset.
+    order : {"step", "stage"}
+        Of the event queue.
+    crop_pct : float, optional
+        Share of an image's side that is seen, see `ReadOptions`; None leaves it to the kind of dataset, most of which
+        take images only as large as the network's input.
+    """
+
+    weights: str
+    kind: str
+    preparation: Preparation = field(default_factory=Preparation)
+    normalise: str | None = None
+    order: str = "step"
+    crop_pct: float | None = None
+
+
+@dataclass(eq=False)
+class Examiner:
+    """Runs one recording at a time; a thread takes a `twin`.
+
+    Parameters
+    ----------
+    plan : Plan
+    network : Network
+    weights : Weights
+    sha256 : str
+        Of the weights file.
+    """
+
+    plan: Plan
+    network: Network
+    weights: Weights
+    sha256: str
+
+    @staticmethod
+    def load(plan: Plan) -> Examiner:
+        """Read the weights and build the network."""
+        path = find_weights(plan.weights)
+        weights = read_weights(path)
+        network = build_network(weights)
+        # The network holds its own copy of the tensors, and only the header is needed from here on.
+        return Examiner(plan, network, Weights({}, weights.header), file_sha256(path))
+
+    @property
+    def n_classes(self) -> int:
+        return self.network.readout.n_inputs
+
+    def twin(self) -> Examiner:
+        """One that can run beside this one; the weights exist once."""
+        return replace(self, network=twin(self.network))
+
+    def examine(self, item: Item) -> Outcome:
+        """Read, cut, simulate; what cannot be read becomes an outcome with an error."""
+        begin = time.perf_counter()
+        try:
+            steps = self.steps(item)
+        except (EvsimError, OSError) as error:
+            return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
+        result = simulate(self.network, steps.spikes, order=self.plan.order)
+        top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
+        counts = result.ledger.total().as_dict()
+        return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
+
+    def steps(self, item: Item) -> Steps:
+        """Read a recording and cut it into the network's input."""
+        return fit_recording(self.network, self.weights, self._read(item), self.plan.preparation)
+
+    def _read(self, item: Item) -> Recording:
+        module = kind_module(self.plan.kind)
+        if hasattr(module, "read"):
+            return module.read(item, self._normalise(module))
+        options = {} if self.crop_pct is None else {"size": self.network.input_shape[:2], "crop_pct": self.crop_pct}
+        return read_recording(item.path, index=item.index, normalise=self._normalise(module), **options)
+
+    @property
+    def crop_pct(self) -> float | None:
+        """How images are cropped, as the user says or the kind of dataset knows of the network's family."""
+        known = getattr(kind_module(self.plan.kind), "crop_pct", lambda family: None)
+        return self.plan.crop_pct or known(self.weights.header["family"])
+
+    def _normalise(self, module) -> str | tuple | None:
+        known = self.weights.header.get("normalisation")
+        told = (known["mean"], known["std"]) if known else getattr(module, "NORMALISE", None)
+        return self.plan.normalise or told

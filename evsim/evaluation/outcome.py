@@ -1,0 +1,57 @@
+"""Outcome: what became of one recording, as a line of the journal keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+__all__ = ["TOP", "Outcome"]
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One recording, examined or found broken.
+
+    Parameters
+    ----------
+    id : str
+        The item's.
+    label : int
+    top : tuple of int
+        Classes of the largest logits, largest first, at most five; empty for a broken recording.
+    counts : dict of str to int
+        `OpCounts` summed over the network.
+    seconds : float
+        To read, cut and simulate.
+    error : str or None
+        Why it could not be examined.
+    """
+
+    id: str
+    label: int
+    top: tuple[int, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def prediction(self) -> int | None:
+        """The class of the largest logit."""
+        return self.top[0] if self.top else None
+
+    @property
+    def is_correct(self) -> bool:
+        return self.prediction == self.label
+
+    def as_dict(self) -> dict:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> Outcome:
+        """The inverse of `as_dict`; raises TypeError, KeyError or ValueError on anything else."""
+        top = tuple(int(place) for place in values["top"])
+        if not (values["error"] is None) == bool(top):
+            raise ValueError("neither classes nor an error")
+        return Outcome(**(values | {"top": top}))

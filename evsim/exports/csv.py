@@ -1,0 +1,34 @@
+"""Plain CSV: one line an event."""
+
+from __future__ import annotations
+
+import csv
+from itertools import repeat
+
+import numpy as np
+
+from evsim.trace import Layer, Trace
+
+__all__ = ["LOSES", "write"]
+
+LOSES = ""
+_CHUNK = 100_000
+
+
+def write(trace: Trace, path: str) -> None:
+    """``layer,step,address,<axes>,payload``; an axis that a layer does not have is left empty, so is payload 1."""
+    axes = list(dict.fromkeys(axis for layer in trace.layers.values() for axis in layer.axes.split(",")))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["layer", "step", "address", *axes, "payload"])
+        for name, layer in trace.layers.items():
+            for begin in range(0, layer.step.size, _CHUNK):
+                rows.writerows(zip(repeat(name), *_columns(layer, slice(begin, begin + _CHUNK), axes), strict=False))
+
+
+def _columns(layer: Layer, part: slice, axes: list[str]) -> list:
+    step, address = layer.step[part], layer.address[part]
+    places = dict(zip(layer.axes.split(","), np.unravel_index(address, layer.shape), strict=True))
+    payload = repeat("") if layer.payload is None else layer.payload[part].tolist()
+    coordinates = [places[axis].tolist() if axis in places else repeat("") for axis in axes]
+    return [step.tolist(), address.tolist(), *coordinates, payload]

@@ -1,0 +1,94 @@
+"""A small sound file of every format a reader knows, for the fuzzer."""
+
+import gzip
+
+import numpy as np
+
+
+def write_seeds(folder, encoders):
+    """The paths by name; the suffix matters for formats without a signature."""
+    events, small = encoders.some_events(300), encoders.some_events(300, 34, 34)
+    seeds = {
+        "evt2": ("a.raw", encoders.evt2(events)),
+        "evt21": ("b.raw", encoders.evt21(events)),
+        "evt3": ("c.raw", encoders.evt3(events)),
+        "dat": ("a.dat", encoders.dat(events)),
+        "es": ("a.es", encoders.event_stream(events)),
+        "nmnist": ("a.bin", encoders.nmnist(small)),
+        "aedat2": ("a2.aedat", encoders.aedat2(small)),
+        "davis": ("d2.aedat", encoders.aedat2(events, b"# AEChip: Davis346\r\n", encoders.davis_address(260, 346))),
+        "aedat3": ("a3.aedat", encoders.aedat3(small)),
+        "aedat4": ("a.aedat4", encoders.aedat4(events)),
+        "csv": ("a.csv", encoders.text(events, header="t,x,y,p\n")),
+        "text": ("a.txt", encoders.text(events, between=" ")),
+        "gesture_labels": ("labels.csv", b"class,startTime_usec,endTime_usec\n1,1000,3000\n2,3000,9000\n"),
+        **_packed(events, encoders),
+        **_images(),
+    }
+    paths = {}
+    for name, (file, data) in seeds.items():
+        paths[name] = folder / file
+        paths[name].write_bytes(data)
+    return paths | _arrays(folder, events, encoders)
+
+
+def _packed(events, encoders):
+    """AEDAT 4 in its two compressions."""
+    import lz4.frame
+    import zstandard
+
+    return {
+        "aedat4_lz4": ("b.aedat4", encoders.aedat4(events, 1, lz4.frame.compress)),
+        "aedat4_zstd": ("c.aedat4", encoders.aedat4(events, 3, zstandard.compress)),
+    }
+
+
+def _images():
+    """MNIST and CIFAR in their packings."""
+    from tests.test_images import idx, python2_pickle
+
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    grey = idx(pixels[..., 0])
+    records = np.hstack([np.arange(4, dtype=np.uint8)[:, None], pixels.reshape(4, -1)])
+    return {
+        "idx": ("images-idx3-ubyte", grey),
+        "idx_gz": ("images-idx3-ubyte.gz", gzip.compress(grey)),
+        "cifar_binary": ("test_batch.bin", records.tobytes()),
+        "cifar_pickle": ("test_batch", python2_pickle(pixels, range(4))),
+    }
+
+
+def _arrays(folder, events, encoders):
+    """NumPy, HDF5, PNG and JPEG files, written by their own libraries."""
+    import h5py
+    from PIL import Image
+
+    pixels = np.add.outer(np.arange(24), 5 * np.arange(20)).astype(np.uint8)[..., None].repeat(3, -1)
+    np.savez(folder / "events.npz", **events)
+    np.savez_compressed(folder / "packed.npz", **events)
+    np.savez(folder / "set.npz", x=pixels[None], y=[3])
+    np.save(folder / "rows.npy", np.stack([events[name] for name in "txyp"], 1))
+    np.save(folder / "frames.npy", np.zeros((2, 2, 9, 8), np.uint8))
+    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(pixels).save(folder / "a.jpg")
+    encoders.ecf_file(folder / "ecf.hdf5", events, 0, 256)
+    encoders.ecf_file(folder / "ecf_packed.hdf5", events, 2, 256)
+    for name, options in {"plain": {}, "gzip": {"chunks": (100,), "compression": "gzip"}, **_plugins()}.items():
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            for column in "txyp":
+                file.create_dataset(f"events/{column}", data=events[column], **options)
+    with h5py.File(folder / "shd.h5", "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))[:] = [np.arange(9, dtype=kind)] * 2
+        file.create_dataset("labels", data=np.array([1, 2]))
+    made = ("*.npz", "*.npy", "*.png", "*.jpg", "*.h5", "*.hdf5")
+    return {path.name: path for pattern in made for path in sorted(folder.glob(pattern))}
+
+
+def _plugins():
+    """What DSEC and others pack with, where the plug-ins are installed."""
+    try:
+        import hdf5plugin
+    except ImportError:
+        return {}
+    return {"blosc": {"chunks": (100,), **hdf5plugin.Blosc()}, "zstd": {"chunks": (100,), **hdf5plugin.Zstd()}}

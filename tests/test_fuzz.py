@@ -1,0 +1,26 @@
+"""A few hundred damaged files of every format; `tools/fuzz_readers.py` runs as many as one has time for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evsim.recordings import read_recording
+from tests import encoders, fuzz_seeds
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_seeds_are_sound(tmp_path):
+    for name, path in fuzz_seeds.write_seeds(tmp_path, encoders).items():
+        if name != "gesture_labels":
+            assert read_recording(path, normalise="none").path == str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_damaged_files_are_refused_in_one_line_or_read_soundly(tmp_path):
+    command = [sys.executable, ROOT / "tools" / "fuzz_readers.py", "--cases", "700", "--seed", "7", "--keep", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing but sound recordings and one-line refusals" in done.stdout

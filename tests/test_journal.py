@@ -1,0 +1,179 @@
+"""The journal: what survives an interruption, what is refused, and that a resumed run ends in the same report."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from evsim.errors import EvsimError
+from evsim.evaluate import Choice
+from evsim.evaluation import Journal, Outcome, Threads
+from tests.command import call, start
+from tests.evaluations import DIGITS, digits_evaluation, without_time
+
+IDENTITY = {"weights_sha256": "ab", "options": {"fit": None, "limit": 3}}
+OUTCOMES = [
+    Outcome("a", 1, (1, 0, 2), {"acs": 5}, 0.5),
+    Outcome("b", 2, error="line\nbreak, \udcff and ü"),
+    Outcome("c", 0, (2, 0), {"acs": 7}, 0.25),
+]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return without_time(digits_evaluation().run(Threads(2)))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A whole journal of three outcomes."""
+    journal = Journal(tmp_path / "j.jsonl", IDENTITY)
+    journal.append(OUTCOMES[0])
+    journal.append(*OUTCOMES[1:])
+    journal.close()
+    return tmp_path / "j.jsonl"
+
+
+def resumed(path, identity=IDENTITY):
+    journal = Journal(path, identity, resume=True)
+    journal.close()
+    return list(journal.outcomes.values())
+
+
+def test_what_was_written_is_read(path):
+    assert resumed(path) == OUTCOMES
+    assert resumed(path) == OUTCOMES
+
+
+def test_cut_at_any_byte_it_loses_only_the_line_it_was_cut_in(path):
+    whole = path.read_bytes()
+    for size in range(len(whole) + 1):
+        path.write_bytes(whole[:size])
+        n_lines = whole[:size].count(b"\n")
+        assert resumed(path) == OUTCOMES[: max(0, n_lines - 1)]
+        kept = path.read_bytes()
+        assert kept == b"".join(whole.splitlines(keepends=True)[: max(1, n_lines)])
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40 + b"\n", b'{"id": "d"}\n', b"[1]\n", b"7\n"])
+def test_a_damaged_last_line_is_dropped(path, damage):
+    whole = path.read_bytes()
+    path.write_bytes(whole + damage)
+    assert resumed(path) == OUTCOMES
+    assert path.read_bytes() == whole
+
+
+def test_damage_before_the_end_is_refused(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"nonsense\n", *lines[2:]]))
+    before = path.read_bytes()
+    with pytest.raises(EvsimError, match="line 2 is not a line of a journal"):
+        resumed(path)
+    assert path.read_bytes() == before
+
+
+def test_the_journal_of_another_run_is_refused(path):
+    with pytest.raises(EvsimError, match="another run: its weights_sha256 is ab, this run's cd"):
+        resumed(path, IDENTITY | {"weights_sha256": "cd"})
+    with pytest.raises(EvsimError, match="another run: its options"):
+        resumed(path, IDENTITY | {"options": {"fit": "crop", "limit": 3}})
+
+
+@pytest.mark.parametrize(
+    "text", ["a table\n1,2\n", "one line without an end", "[]\n", "{}\n", '{"journal": "other/1"}\n']
+)
+def test_another_file_is_refused_and_kept(tmp_path, text):
+    path = tmp_path / "precious.csv"
+    path.write_text(text)
+    with pytest.raises(EvsimError, match="not a"):
+        resumed(path)
+    assert path.read_text() == text
+
+
+def test_an_existing_journal_is_not_continued_unasked(path):
+    with pytest.raises(EvsimError, match="--resume continues it"):
+        Journal(path, IDENTITY)
+    assert resumed(path) == OUTCOMES
+
+
+def test_two_runs_cannot_write_one_journal(path):
+    pytest.importorskip("fcntl")
+    first = Journal(path, IDENTITY, resume=True)
+    with pytest.raises(EvsimError, match="another run is writing"):
+        Journal(path, IDENTITY, resume=True)
+    first.close()
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_run_stopped_anywhere_ends_in_the_same_report(tmp_path, n_workers):
+    choice = Choice(limit=12, shuffle_seed=1)
+    expected = without_time(digits_evaluation(choice).run(Threads(1)))
+
+    class Stopped(Exception):
+        pass
+
+    seen = []
+
+    def stop_at_five(outcome):
+        seen.append(outcome)
+        if len(seen) == 5:
+            raise Stopped
+
+    evaluation = digits_evaluation(choice)
+    journal = Journal(tmp_path / "j", evaluation.identity)
+    with pytest.raises(Stopped):
+        evaluation.run(Threads(n_workers), journal, stop_at_five)
+    journal.close()
+    evaluation = digits_evaluation(choice)
+    journal = Journal(tmp_path / "j", evaluation.identity, resume=True)
+    n_done = len(journal.outcomes)
+    assert 5 <= n_done < 12  # outcomes that came together are written together
+    report = evaluation.run(Threads(3 - n_workers), journal)
+    journal.close()
+    assert without_time(report) == expected
+    assert (report.timing["resumed"], report.timing["recordings"]) == (n_done, 12 - n_done)
+
+
+def killed_after(n_lines, path, signal_number, *options):
+    """Start an evaluation, end it by a signal once the journal has so many lines; its exit code and messages."""
+    process = start("evaluate", "-d", DIGITS, "--journal", path, *options)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists() and path.read_bytes().count(b"\n") > n_lines:
+            process.send_signal(signal_number)
+            break
+        time.sleep(0.002)
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err.decode()
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_kill_9_and_resume(tmp_path, monkeypatch, capsys, uninterrupted, n_workers):
+    path = tmp_path / "j.jsonl"
+    code, _ = killed_after(10, path, signal.SIGKILL, "--workers", n_workers)
+    assert code == -signal.SIGKILL
+    n_done = path.read_bytes().count(b"\n") - 1
+    assert 10 <= n_done < 100
+    code, _, err = call(monkeypatch, capsys, "evaluate", "-d", DIGITS, "--journal", path)
+    assert code == 2
+    assert "--resume" in err
+    code, out, _ = call(
+        monkeypatch, capsys, "evaluate", "-d", DIGITS, "--journal", path, "--resume", "--json", "-", "--workers", 2
+    )
+    assert code == 0
+    report = json.loads(out)
+    assert report["timing"]["resumed"] == n_done
+    for outcome in report["outcomes"]:
+        outcome["seconds"] = 0.0
+    assert report | {"timing": None} == json.loads(json.dumps(uninterrupted))
+
+
+def test_ctrl_c_says_how_to_continue(tmp_path):
+    path = tmp_path / "j.jsonl"
+    code, err = killed_after(3, path, signal.SIGINT)
+    assert code == 130
+    assert "add --resume to continue" in err
+    assert "Traceback" not in err
+    n_done = path.read_bytes().count(b"\n") - 1
+    assert 3 <= n_done < 100
