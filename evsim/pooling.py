@@ -168,22 +168,27 @@ def _take_marks(marks, positions):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark_rows(address, event, y_end, window, n_channels, plane):
-    """Mark the events of the rows before `y_end`; returns the next event and how many windows the marked lie in."""
+def _n_windows(place, n_out, kernel, stride, padding):
+    """Windows along one axis that a place lies in."""
+    place += padding
+    return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark_row(address, event, y, window, n_channels, row):
+    """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
     _, width, out_height, out_width, kernel, stride, padding = window
-    marks = plane.reshape(-1)
-    n_marked, n_windows, pixel_end = 0, 0, 0
-    end = y_end * width * n_channels
+    first, end = y * width * n_channels, (y + 1) * width * n_channels
+    n_rows = _n_windows(y, out_height, kernel, stride, padding)
+    n_marked, n_windows, x, pixel_end = 0, 0, -1, first
     while event < address.size and address[event] < end:
         place = address[event]
         if place >= pixel_end:
-            pixel = place // n_channels
-            pixel_end = (pixel + 1) * n_channels
-            y, x = pixel // width + padding, pixel % width + padding
-            rows = min(out_height - 1, y // stride) - max(0, (y - kernel + stride) // stride) + 1
-            columns = min(out_width - 1, x // stride) - max(0, (x - kernel + stride) // stride) + 1
-            n_windows = max(0, rows) * max(0, columns)
-        marks[place] = 1
+            while place >= pixel_end:  # no division: pixels are passed one by one
+                pixel_end += n_channels
+                x += 1
+            n_windows = n_rows * _n_windows(x, out_width, kernel, stride, padding)
+        row[place - first] = 1
         n_marked += n_windows
         event += 1
     return event, n_marked
@@ -192,11 +197,13 @@ def _mark_rows(address, event, y_end, window, n_channels, plane):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
     height, width, out_height, out_width, kernel, stride, padding = window
-    n, n_marked, event, y_clear = 0, 0, 0, 0
+    n, n_marked, event, y_marked, y_clear = 0, 0, 0, 0, 0
     for y_out in range(out_height):
         y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
-        event, n_windows = _mark_rows(address, event, y_end, window, n_channels, plane)
-        n_marked += n_windows
+        while y_marked < y_end:
+            event, n_windows = _mark_row(address, event, y_marked, window, n_channels, plane[y_marked])
+            n_marked += n_windows
+            y_marked += 1
         in_row[:] = 0
         for y in range(y_first, y_end):
             row = plane[y]
@@ -215,9 +222,8 @@ def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions)
         if y_next > y_clear:
             plane[y_clear:y_next] = 0
             y_clear = y_next
-    event, n_windows = _mark_rows(address, event, height, window, n_channels, plane)
-    plane[y_clear:] = 0
-    return n_marked + n_windows, n
+    plane[y_clear:y_marked] = 0
+    return n_marked, n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
