@@ -16,6 +16,9 @@ from evsim.spikes import Spikes
 
 __all__ = ["IF", "LIF", "PLIF", "Population"]
 
+_RUN_NEURONS = 512
+"""Neurons, at most, of neighbouring touched places that are updated in one loop."""
+
 _REFERENCE_AXES = {"row,col,channel": "channel,row,col"}
 
 
@@ -73,6 +76,7 @@ class Population:
         self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
         self.rate, self.leak = np.float32(rate), np.float32(leak)
         self.sleepless = np.flatnonzero(self._can_fire_alone()).astype(np.int64)
+        self._bias_run = np.tile(self.bias, max(1, _RUN_NEURONS // self.bias.size))
         self._sleep_rate = np.full(self.bias.size, self.rate)
         self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
         self._v = lanes.aligned_zeros((current.n_places, self.bias.size))
@@ -95,7 +99,7 @@ class Population:
         constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
         is_last = self.current.is_last_reader(self.name)
         n_fired, updates, caught_up, biased, accumulators = _fire(
-            step, rows.value, rows.touched, self.bias, constants, self._sleep_rate, self.sleepless,
+            step, rows.value, rows.touched, self._bias_run, constants, self._sleep_rate, self.sleepless,
             self._v, self._last_step, self._fired, is_last,
         )  # fmt: skip
         self.current.release(step, self.name, is_clear=is_last)
@@ -173,43 +177,46 @@ def _catch_up(n_missed, bias, rate, leak, v_reset, v):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_step, fired, clears):
+def _update(value, bias, constants, v, mask):
+    """One step of neurons that stand in a row; the mask says which fire."""
+    v_threshold, v_reset, rate, leak = constants
+    for j in range(v.size):
+        h = v[j] + (value[j] + bias[j] - leak * (v[j] - v_reset)) * rate
+        spike = h >= v_threshold
+        v[j] = v_reset if spike else h
+        mask[j] = spike
+    for j in range(v.size, min(mask.size, v.size + lanes.LANES)):
+        mask[j] = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count_touched(touched, place, most):
+    """Touched places in a row from `place` on, `most` at most: one loop for all pays where channels are few."""
+    n = 0
+    while n < most and place + n < touched.size and touched[place + n]:
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fire(step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, fired, clears):
     v_threshold, v_reset, rate, leak = constants
     n_places, n_channels = v.shape
+    bias = bias_run[:n_channels]
     n_biased = 0
     n_biased_sleepless = sleepless.size
     for j in range(n_channels):
         n_biased += bias[j] != 0
-    mask = np.zeros((n_channels + 15) // 16 * 16, np.uint8)
+    all_v, all_values = v.reshape(-1), value.reshape(-1)
+    mask = np.zeros((bias_run.size + 15) // 16 * 16, np.uint8)
     n_fired = 0
-    n_updates = 0
-    n_caught_up = 0
-    n_bias_adds = 0
-    n_accumulators = 0
-    for place in range(n_places):
-        if touched[place]:
-            n_missed = step - 1 - last_step[place]
-            vp = v[place]
-            if n_missed > 0:
-                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, vp)
-                n_caught_up += n_missed * (n_channels - sleepless.size)
-                n_bias_adds += n_missed * (n_biased - n_biased_sleepless)
-            last_step[place] = step
-            xp = value[place]
-            for j in range(n_channels):
-                h = vp[j] + (xp[j] + bias[j] - leak * (vp[j] - v_reset)) * rate
-                spike = h >= v_threshold
-                vp[j] = v_reset if spike else h
-                mask[j] = spike
-            n_updates += n_channels
-            n_bias_adds += n_biased
-            n_accumulators += n_channels
-            n_fired = lanes.list_nonzero(mask, n_channels, place * n_channels, fired, n_fired)
-            if clears:  # while the row is at hand
-                touched[place] = 0
-                for j in range(n_channels):
-                    xp[j] = 0
-        else:
+    n_touched = 0
+    n_missed_in_all = 0
+    n_sleeping = 0
+    place = 0
+    while place < n_places:
+        run = _count_touched(touched, place, bias_run.size // n_channels)
+        if run == 0:
             for i in range(sleepless.size):
                 j = sleepless[i]
                 h = v[place, j] + (bias[j] - leak * (v[place, j] - v_reset)) * rate
@@ -218,6 +225,24 @@ def _fire(step, value, touched, bias, constants, sleep_rate, sleepless, v, last_
                 if spike:
                     fired[n_fired] = place * n_channels + j
                     n_fired += 1
-            n_updates += sleepless.size
-            n_bias_adds += n_biased_sleepless
-    return n_fired, n_updates, n_caught_up, n_bias_adds, n_accumulators
+            n_sleeping += 1
+            place += 1
+            continue
+        for woken in range(place, place + run):
+            n_missed = step - 1 - last_step[woken]
+            if n_missed > 0:
+                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, v[woken])
+                n_missed_in_all += n_missed
+            last_step[woken] = step
+        begin, end = place * n_channels, (place + run) * n_channels
+        _update(all_values[begin:end], bias_run, constants, all_v[begin:end], mask)
+        n_fired = lanes.list_nonzero(mask, end - begin, begin, fired, n_fired)
+        if clears:  # while the rows are at hand
+            touched[place : place + run] = 0
+            all_values[begin:end] = 0
+        n_touched += run
+        place += run
+    n_updates = n_touched * n_channels + n_sleeping * sleepless.size
+    n_caught_up = n_missed_in_all * (n_channels - sleepless.size)
+    n_bias_adds = (n_touched + n_missed_in_all) * n_biased + (n_sleeping - n_missed_in_all) * n_biased_sleepless
+    return n_fired, n_updates, n_caught_up, n_bias_adds, n_touched * n_channels
