@@ -13,9 +13,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tools.benchmarks.table import as_json, table
-from tools.benchmarks.timing import measure, peak_memory
+from tools.benchmarks.timing import measure, peak_memory, prepare
 from tools.benchmarks.workload import Unavailable, names
 
 
@@ -23,14 +24,18 @@ def main() -> int:
     """Measure, print the table, write the JSON."""
     options = _parser().parse_args()
     measurements, memory = [], {}
-    for name in options.workload:
-        try:
+    with TemporaryDirectory() as folder:
+        for name in options.workload:
+            path = Path(folder) / f"{name}.npz"
+            try:
+                prepare(name, options.shared, path)
+            except Unavailable as reason:
+                print(reason, file=sys.stderr)
+                continue
             for threads in options.threads:
                 print(f"{name}, {threads} thread(s) ...", file=sys.stderr, flush=True)
-                measurements.append(measure(name, options.shared, threads, options.rounds, options.compile))
-            memory[name] = {who: peak_memory(name, options.shared, who) for who in ("evsim", "torch")}
-        except Unavailable as reason:
-            print(reason, file=sys.stderr)
+                measurements.append(measure(path, threads, options.rounds, options.compile))
+            memory[name] = {who: peak_memory(path, who) for who in ("evsim", "torch")}
     print(table(measurements))
     for name, bytes_of in memory.items():
         print(f"peak memory, {name}: " + ", ".join(f"{who} {size / 2**20:.0f} MiB" for who, size in bytes_of.items()))

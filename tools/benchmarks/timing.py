@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tools.benchmarks.evsim_contestant import Evsim
-from tools.benchmarks.workload import Unavailable, Workload, find
+from tools.benchmarks.workload import Unavailable, Workload, find, read_workload, write_workload
 
-__all__ = ["Measurement", "measure", "peak_memory"]
+__all__ = ["Measurement", "measure", "peak_memory", "prepare"]
 
 
 @dataclass
@@ -43,14 +43,25 @@ class Measurement:
     notes: list[str] = field(default_factory=list)
 
 
-def measure(name: str, shared: Path | None, threads: int, rounds: int, compiled: bool) -> Measurement:
+def prepare(name: str, shared: Path | None, path: Path) -> None:
+    """Prepare a workload, in a child process, and keep it in a file.
+
+    Raises
+    ------
+    Unavailable
+        It needs reference data that is not there.
+    """
+    _in_child(1, _prepare, name, shared, path)
+
+
+def measure(path: Path, threads: int, rounds: int, compiled: bool) -> Measurement:
     """Time every contestant in a child process that has `threads` threads."""
-    return _in_child(threads, _measure, name, shared, threads, rounds, compiled)
+    return _in_child(threads, _measure, path, threads, rounds, compiled)
 
 
-def peak_memory(name: str, shared: Path | None, contestant: str) -> int:
+def peak_memory(path: Path, contestant: str) -> int:
     """Largest resident size in bytes of a child process that runs one contestant ("evsim" or "torch") once."""
-    return _in_child(1, _peak_memory, name, shared, contestant)
+    return _in_child(1, _peak_memory, path, contestant)
 
 
 def _in_child(threads: int, function, *arguments):
@@ -59,8 +70,12 @@ def _in_child(threads: int, function, *arguments):
         return pool.submit(function, *arguments).result()
 
 
-def _measure(name: str, shared: Path | None, threads: int, rounds: int, compiled: bool) -> Measurement:
-    workload = find(name, shared)
+def _prepare(name: str, shared: Path | None, path: Path) -> None:
+    write_workload(path, find(name, shared))
+
+
+def _measure(path: Path, threads: int, rounds: int, compiled: bool) -> Measurement:
+    workload = read_workload(path)
     contestants, notes = _contestants(workload, threads, compiled)
     n_inputs = len(workload.inputs)
     logits = {c.name: np.stack([c.run(i) for i in range(n_inputs)]) for c in contestants}  # the warm-up, too
@@ -72,7 +87,7 @@ def _measure(name: str, shared: Path | None, threads: int, rounds: int, compiled
                 contestant.run(i)
             seconds[contestant.name].append((time.perf_counter() - begin) / n_inputs)
     difference = {key: float(np.abs(value - logits[Evsim.name]).max()) for key, value in logits.items()}
-    return Measurement(name, workload.title, threads, seconds, difference, notes)
+    return Measurement(workload.name, workload.title, threads, seconds, difference, notes)
 
 
 def _contestants(workload: Workload, threads: int, compiled: bool):
@@ -91,8 +106,8 @@ def _contestants(workload: Workload, threads: int, compiled: bool):
     return contestants, notes
 
 
-def _peak_memory(name: str, shared: Path | None, contestant: str) -> int:
-    workload = find(name, shared)
+def _peak_memory(path: Path, contestant: str) -> int:
+    workload = read_workload(path)
     if contestant == Evsim.name:
         Evsim(workload, 1).run(0)
     else:

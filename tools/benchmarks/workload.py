@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from evsim.network import Network
+from evsim.networks import family
 from evsim.spikes import Spikes
 from tools.benchmarks import workloads
 
-__all__ = ["Unavailable", "Workload", "find", "names"]
+__all__ = ["Unavailable", "Workload", "find", "names", "read_workload", "write_workload"]
 
 
 class Unavailable(Exception):
@@ -56,6 +58,21 @@ class Workload:
         if values.ndim == 3:
             return [Spikes.from_dense(values.transpose(1, 2, 0))] * self.hp.n_steps
         return [Spikes.from_dense(frame.transpose(1, 2, 0)) for frame in values]
+
+
+def write_workload(path: Path, workload: Workload) -> None:
+    """Keep a prepared workload: preparing one may take longer, and more memory, than running it."""
+    meta = {"name": workload.name, "title": workload.title, "family": workload.family.FAMILY, "hp": asdict(workload.hp)}
+    np.savez(path, **workload.tensors, __inputs__=workload.inputs, __meta__=np.array(json.dumps(meta)))
+
+
+def read_workload(path: Path) -> Workload:
+    """What `write_workload` kept."""
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    inputs, meta = arrays.pop("__inputs__"), json.loads(str(arrays.pop("__meta__")))
+    module = family(meta["family"])
+    return Workload(meta["name"], meta["title"], module, arrays, module.HyperParameters(**meta["hp"]), inputs)
 
 
 def names() -> list[str]:
