@@ -16,13 +16,22 @@ from evsim.ledger import OpCounts
 from evsim.network import Network
 from evsim.spikes import Spikes
 
-__all__ = ["Enter", "Sent", "overlap"]
+__all__ = ["Enter", "Sent", "is_worth_threads", "overlap"]
 
 Sent = tuple[str, int, Spikes, OpCounts | None]
 """What one source sent: its name, the step, the spikes, and what they cost."""
 
 Enter = Callable[[int, int], None]
 """Called with (step, stage) before a handler runs."""
+
+
+_FEWEST_NEURONS = 500_000
+"""Below, a handler is done before a second thread has been woken: two were half as fast as one."""
+
+
+def is_worth_threads(network: Network) -> bool:
+    """Whether the network is large enough to gain from more than one thread."""
+    return sum(population.n_neurons for population in network.populations()) >= _FEWEST_NEURONS
 
 
 def overlap(play: Callable, network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:

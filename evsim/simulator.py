@@ -13,7 +13,7 @@ from evsim.errors import NetworkError, RecordingError
 from evsim.event_queue import EventQueue
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
-from evsim.pipeline import Enter, Sent, overlap
+from evsim.pipeline import Enter, Sent, is_worth_threads, overlap
 from evsim.spikes import Spikes
 
 __all__ = ["Observer", "Result", "simulate"]
@@ -75,7 +75,8 @@ def simulate(
     order : {"step", "stage"}
         See `EventQueue`. Of no meaning with more than one thread.
     threads : int
-        With more than one, steps overlap, see `evsim.pipeline`; the result does not depend on their number.
+        With more than one, steps overlap, see `evsim.pipeline`; the result does not depend on their number. A small
+        network runs on one.
 
     Raises
     ------
@@ -86,7 +87,8 @@ def simulate(
     network.reset()
     ledger, n_steps = Ledger(), len(recording)
     steps = list(enumerate(recording))
-    sent = _play(network, steps, order) if threads == 1 else overlap(_play, network, steps, threads)
+    alone = threads == 1 or not is_worth_threads(network)
+    sent = _play(network, steps, order) if alone else overlap(_play, network, steps, threads)
     for name, step, spikes, counts in sent:
         if counts is not None:
             ledger.charge(name, step, counts)
