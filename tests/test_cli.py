@@ -46,6 +46,17 @@ def test_run_without_options_runs_the_bundled_example(evsim):
     assert "block.1.mlp.fc2_conv" in out
 
 
+@pytest.mark.parametrize("width", ["60", "80", "100", "200"])
+def test_table_never_cuts_a_number(evsim, monkeypatch, width):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", width)
+    out = evsim("run")[1]
+    lines = [line for line in out.splitlines() if "fc1_c" in line or "total" in line]
+    assert len(lines) == 3
+    for number in ("1,188,864", "1,540,352", "7,466,779"):
+        assert any(number in line for line in lines)
+
+
 def test_json_holds_the_same_run_and_is_reproducible(evsim):
     volatile = ("wall_seconds", "compile_seconds", "peak_memory_bytes")
     first, second = (json.loads(evsim("run", "--json", "-i", DIGIT)[1]) for _ in range(2))

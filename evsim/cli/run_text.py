@@ -23,11 +23,14 @@ def print_report(report: RunReport, trace_path: str | None) -> None:
     """What was loaded, the prediction, the layers, the totals."""
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width to respect
-        console.width = _FULL_WIDTH
+        console.width = _UNBOUNDED
     for line in _loaded(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_table(report, is_narrow=console.width < _FULL_WIDTH))
+    full = _table(report, list(_COLUMNS), _UNBOUNDED)
+    fits = console.measure(full, options=console.options.update(width=_UNBOUNDED)).maximum <= console.width
+    narrow = [name for name in _COLUMNS if name not in _WIDE_ONLY]
+    console.print(full if fits else _table(report, narrow, console.width), width=_UNBOUNDED, crop=False)
     for line in _outcome(report, trace_path):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -64,20 +67,26 @@ def _prediction(report: RunReport) -> str:
     return text
 
 
-def _table(report: RunReport, is_narrow: bool) -> Table:
-    """One line a handler; a narrow terminal sees the columns that matter most."""
-    columns = [name for name in _COLUMNS if not (is_narrow and name in _WIDE_ONLY)]
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("layer", no_wrap=True, overflow="ellipsis")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in report.layers:
-        table.add_row(row.name, *(_COLUMNS[name](row) for name in columns), style="" if row.neurons else "dim")
+def _table(report: RunReport, columns: list[str], width: int) -> Table:
+    """One line a handler, at most `width` wide where that is possible: names are shortened, numbers never."""
     neurons = sum(row.neurons or 0 for row in report.layers)
     total = LayerRow("total", "", neurons, None, None, report.totals)
+    widths = [max(len(name), *(len(_COLUMNS[name](row)) for row in (*report.layers, total))) for name in columns]
+    room = max(_SHORTEST_NAME, width - sum(widths) - 2 * len(widths))
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("layer", no_wrap=True)
+    for name, widest in zip(columns, widths, strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=widest)
+    for row in report.layers:
+        cells = (_COLUMNS[name](row) for name in columns)
+        table.add_row(_shortened(row.name, room), *cells, style="" if row.neurons else "dim")
     table.add_section()
     table.add_row(total.name, *(_COLUMNS[name](total) for name in columns), style="bold")
     return table
+
+
+def _shortened(name: str, room: int) -> str:
+    return name if len(name) <= room else f"…{name[1 - room :]}"
 
 
 def _count(value: int | None) -> str:
@@ -88,7 +97,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
 
 
-_FULL_WIDTH = 132
+_UNBOUNDED = 1000
+_SHORTEST_NAME = 16
 _WIDE_ONLY = ("neurons", "MACs", "masks", "updates")
 _COLUMNS = {
     "neurons": lambda row: _count(row.neurons),
