@@ -1,4 +1,4 @@
-"""Several steps at once: a step may enter a stage as soon as the step before has left it.
+"""Several steps at once: a step may enter a stage as soon as all steps before have left it.
 
 A handler so sees its steps one after the other, as it must (membranes remember), and never two at once. Every sum is
 the one that a single thread takes, so that spikes, counts and logits do not depend on the number of threads. Kernels
@@ -59,21 +59,27 @@ def overlap(play: Callable, network: Network, steps: Sequence[tuple[int, Spikes]
 
 
 class _Turnstile:
-    """Which stage each step is in; a step that has ended, or the one before the first, is beyond every stage."""
+    """Which stage each step is in. A step that passes over stages in silence has not seen the steps before it there."""
 
     def __init__(self) -> None:
-        self._stage_of: dict[int, float] = {-1: math.inf}
+        self._stage_of: dict[int, float] = {}
+        self._first = 0  # every step before this one has ended
         self._moved = Condition()
 
     def enter(self, step: int, stage: int) -> None:
-        """Wait until the step before is beyond `stage`, then enter it."""
+        """Wait until all steps before are beyond `stage`, then enter it."""
         with self._moved:
             self._stage_of[step] = stage  # it has left every stage before this one
             self._moved.notify_all()
-            self._moved.wait_for(lambda: self._stage_of.get(step - 1, -1) > stage)
+            self._moved.wait_for(lambda: self._is_free(step, stage))
 
     def leave(self, step: int) -> None:
         """The step has ended."""
         with self._moved:
             self._stage_of[step] = math.inf
+            while self._stage_of.get(self._first) == math.inf:
+                self._first += 1
             self._moved.notify_all()
+
+    def _is_free(self, step: int, stage: int) -> bool:
+        return all(self._stage_of.get(earlier, -1) > stage for earlier in range(self._first, step))

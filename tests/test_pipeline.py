@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from evsim import pipeline
 from evsim.simulator import simulate
+from evsim.spikes import Spikes
 from tests import twins
 from tests.nets import random_network, random_recording
 
@@ -55,3 +56,14 @@ def test_a_small_network_stays_on_one_thread(monkeypatch):
     monkeypatch.setattr(pipeline, "_FEWEST_NEURONS", 10**9)
     monkeypatch.setattr(pipeline, "ThreadPoolExecutor", None)
     simulate(random_network(1), random_recording(2), threads=2)
+
+
+def test_a_silent_step_does_not_open_the_way_to_the_step_before():
+    """Step 3 has no events and ends at once; step 4 must still wait for step 2 at every stage."""
+    net, recording = random_network(1, sleepy=True), random_recording(2, n_steps=8)
+    recording[1::2] = [Spikes.none()] * 4
+    alone, spikes_alone = play(net, recording, 1)
+    for _ in range(20):
+        together, spikes = play(net, recording, 3)
+        assert spikes == spikes_alone
+        assert together.ledger.by_handler() == alone.ledger.by_handler()
