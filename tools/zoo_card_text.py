@@ -55,7 +55,10 @@ def _rows(header: dict, n_values: int) -> Iterator[tuple[str, str]]:
     yield "firing rates", _rates(card["firing_rates"])
     yield "operations", _operations(card["mean_counts"], n)
     energy = card["energy"]
-    priced = "0.9 pJ an addition and 4.6 pJ a MAC over the synaptic operations above, nothing else"
+    priced = (
+        "0.9 pJ an addition and 4.6 pJ a MAC, for the weight additions and MACs above alone; `evsim audit` charges a "
+        "payload of n as n additions and, in its energy panel, bias and residual additions too, and so gives more"
+    )
     yield "energy", f"{energy['nj'] / 1000:.3g} uJ a recording by the published pair (`{energy['model']}`): {priced}"
     yield "file", _file(header, n_values)
     yield "licence", "weights MIT, as evsim"
@@ -97,7 +100,12 @@ def _rates(rates: dict) -> str:
 
 
 def _operations(counts: dict, n: int) -> str:
-    words = {"acs": "additions", "macs": "MACs", "masks": "masks", "bias_adds": "bias additions"}
+    words = {
+        "acs": "weight additions (an event of payload n counted once)",
+        "macs": "MACs",
+        "masks": "masks",
+        "bias_adds": "bias additions",
+    }
     words |= {"residual_adds": "residual additions", "updates": "membrane updates", "queue_ops": "queue operations"}
     listed = ", ".join(f"{counts[key]:,.0f} {word}" for key, word in words.items())
     return f"literal, mean of {n:,} recordings: {listed}"
