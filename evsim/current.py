@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -10,7 +11,7 @@ from numba import njit
 from evsim.lanes import aligned_zeros
 from evsim.spikes import Spikes
 
-__all__ = ["Current", "CurrentRows"]
+__all__ = ["Current", "CurrentRows", "Taker"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +23,17 @@ class CurrentRows:
 
     value: np.ndarray
     touched: np.ndarray
+
+
+class Taker(Protocol):
+    """The only reader of a current with one writer: it may take a band of rows as soon as it is written.
+
+    A map of currents is larger than the caches; a band is read, and cleared, while it is in the nearest one.
+    """
+
+    def takes(self, step: int) -> bool: ...
+
+    def take(self, step: int, band: CurrentRows, begin: int, end: int) -> None: ...
 
 
 class Current:
@@ -56,6 +68,7 @@ class Current:
         self.writers: list[str] = []
         self.is_whole = True
         self.readers: list[str] = []
+        self._taker: Taker | None = None
         self._live: dict[int, CurrentRows] = {}
         self._cause: dict[int, Spikes] = {}
         self._free: list[CurrentRows] = []
@@ -67,19 +80,30 @@ class Current:
         """
         self.is_whole = self.is_whole and whole
         self.writers.append(name)
+        self._taker = None
         if bias is not None:
             self.bias = self.bias + bias
 
     def join_reader(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """Declare a reader; returns the bias it will see (float32) and the writers that must wake it."""
         self.readers.append(name)
+        self._taker = None
         return self.bias.astype(np.float32), tuple(self.writers)
+
+    def offer(self, taker: Taker) -> None:
+        """Let the reader that joined last take rows as they are written, while it is alone with one writer."""
+        if len(self.writers) == 1 and len(self.readers) == 1:
+            self._taker = taker
+
+    def taker(self, step: int) -> Taker | None:
+        """Who takes the rows of `step` band by band, straight from the writer; None: they go into `rows`."""
+        return self._taker if self._taker is not None and self._taker.takes(step) else None
 
     def rows(self, step: int) -> CurrentRows:
         """The rows of `step`, all zero and untouched when nobody wrote yet."""
         rows = self._live.get(step)
         if rows is None:
-            rows = self._live[step] = self._free.pop() if self._free else self._new_rows()
+            rows = self._live[step] = self._free.pop() if self._free else self.new_rows(self.n_places)
         return rows
 
     def mark_still(self, step: int, cause: Spikes) -> None:
@@ -114,9 +138,9 @@ class Current:
             _clear_touched(rows.value, rows.touched)
         self._free.append(rows)
 
-    def _new_rows(self) -> CurrentRows:
-        value = aligned_zeros((self.n_places, self.n_channels))
-        return CurrentRows(value, np.zeros(self.n_places, np.uint8))
+    def new_rows(self, n_places: int) -> CurrentRows:
+        """Rows for so many places, all zero and untouched."""
+        return CurrentRows(aligned_zeros((n_places, self.n_channels)), np.zeros(n_places, np.uint8))
 
 
 @njit(cache=True, nogil=True)

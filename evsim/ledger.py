@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 __all__ = ["Ledger", "OpCounts"]
 
 
-@dataclass(frozen=True, slots=True)
-class OpCounts:
+class OpCounts(NamedTuple):
     """What one call of a handler really did. Counts add; none is derived from a firing rate.
+
+    A tuple, because two are made and added at every call of a handler.
 
     Parameters
     ----------
@@ -85,15 +86,14 @@ class OpCounts:
     acs_qk_first: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
-        return OpCounts(*map(operator.add, _values(self), _values(other)))
+        return OpCounts._make(map(operator.add, self, other))
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name, as plain integers."""
-        return {name: int(getattr(self, name)) for name in COUNTS}
+        return dict(zip(COUNTS, map(int, self), strict=True))
 
 
-COUNTS = tuple(field.name for field in fields(OpCounts))
-_values = operator.attrgetter(*COUNTS)
+COUNTS = OpCounts._fields
 
 
 class Ledger:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from evsim import lanes
-from evsim.current import Current
+from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
@@ -83,6 +83,10 @@ class Population:
         self._v.fill(self.v_reset)
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size, np.int32)
+        self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
+        self._part, self._n_fired, self._last_seen = OpCounts(), 0, -1
+        self.is_eager = True
+        current.offer(self)
 
     @property
     def n_neurons(self) -> int:
@@ -95,27 +99,49 @@ class Population:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Update every neuron that is awake at `step` and return those that fire."""
-        rows = self.current.rows(step)
-        constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        if step in self._taken:
+            return self._taken.pop(step)
         is_last = self.current.is_last_reader(self.name)
-        n_fired, updates, caught_up, biased, accumulators = _fire(
-            step, rows.value, rows.touched, self._bias_run, constants, self._sleep_rate, self.sleepless,
-            self._v, self._last_step, self._fired, is_last,
-        )  # fmt: skip
+        self._n_fired = 0
+        counts = self._fire(step, self.current.rows(step), 0, self.current.n_places, is_last)
         self.current.release(step, self.name, is_clear=is_last)
-        counts = OpCounts(
+        self._last_seen = step
+        return Spikes(self._fired[: self._n_fired].copy()), counts
+
+    def takes(self, step: int) -> bool:
+        """Whether currents of `step` may come band by band: no neuron has a step before it still to do."""
+        return self.is_eager and (not self.wakes_itself or self._last_seen == step - 1)
+
+    def take(self, step: int, band: CurrentRows, begin: int, end: int) -> None:
+        """Update the places from `begin` to `end`, in order; `handle` then has what fired."""
+        if begin == 0:
+            self._part, self._n_fired = OpCounts(), 0
+        self._part += self._fire(step, band, begin, end, clears=True)
+        if end == self.current.n_places:
+            self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._part
+            self._last_seen = step
+
+    def _fire(self, step: int, rows: CurrentRows, begin: int, end: int, clears: bool) -> OpCounts:
+        constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        n_places = end - begin
+        self._n_fired, updates, caught_up, biased, accumulators = _fire(
+            step, rows.value[:n_places], rows.touched[:n_places], self._bias_run, constants, self._sleep_rate,
+            self.sleepless, self._v[begin:end], self._last_step[begin:end], begin, self._fired, self._n_fired, clears,
+        )  # fmt: skip
+        return OpCounts(
             updates=updates + caught_up,
             bias_adds=biased,
             comparisons=updates,
             state_reads=updates + accumulators,
             state_writes=updates,
         )
-        return Spikes(self._fired[:n_fired].copy()), counts
 
     def reset(self) -> None:
         """Back to the state before the first step."""
         self._v.fill(self.v_reset)
         self._last_step.fill(-1)
+        self._taken.clear()
+        self._last_seen = -1
         self.current.reset()
 
     def snapshot(self, step: int) -> Callable[[int], tuple[float, float]]:
@@ -199,7 +225,9 @@ def _count_touched(touched, place, most):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fire(step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, fired, clears):
+def _fire(
+    step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired, n_fired, clears
+):
     v_threshold, v_reset, rate, leak = constants
     n_places, n_channels = v.shape
     bias = bias_run[:n_channels]
@@ -209,7 +237,6 @@ def _fire(step, value, touched, bias_run, constants, sleep_rate, sleepless, v, l
         n_biased += bias[j] != 0
     all_v, all_values = v.reshape(-1), value.reshape(-1)
     mask = np.zeros((bias_run.size + 15) // 16 * 16, np.uint8)
-    n_fired = 0
     n_touched = 0
     n_missed_in_all = 0
     n_sleeping = 0
@@ -223,7 +250,7 @@ def _fire(step, value, touched, bias_run, constants, sleep_rate, sleepless, v, l
                 spike = h >= v_threshold
                 v[place, j] = v_reset if spike else h
                 if spike:
-                    fired[n_fired] = place * n_channels + j
+                    fired[n_fired] = (first_place + place) * n_channels + j
                     n_fired += 1
             n_sleeping += 1
             place += 1
@@ -236,7 +263,7 @@ def _fire(step, value, touched, bias_run, constants, sleep_rate, sleepless, v, l
             last_step[woken] = step
         begin, end = place * n_channels, (place + run) * n_channels
         _update(all_values[begin:end], bias_run, constants, all_v[begin:end], mask)
-        n_fired = lanes.list_nonzero(mask, end - begin, begin, fired, n_fired)
+        n_fired = lanes.list_nonzero(mask, end - begin, first_place * n_channels + begin, fired, n_fired)
         if clears:  # while the rows are at hand
             touched[place : place + run] = 0
             all_values[begin:end] = 0

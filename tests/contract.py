@@ -13,13 +13,12 @@ import math
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from evsim.current import Current
-from evsim.ledger import OpCounts
+from evsim.ledger import COUNTS, OpCounts
 from evsim.spikes import Spikes
 from tests.twins import TWINS, DenseCurrents
 
@@ -139,7 +138,7 @@ def _check_twin(handler, inboxes, twin):
 
 def _difference(found, expected):
     """The counts that differ, in words."""
-    names = [f.name for f in fields(OpCounts) if getattr(found, f.name) != getattr(expected, f.name)]
+    names = [name for name in COUNTS if getattr(found, name) != getattr(expected, name)]
     return ", ".join(f"{name} is {getattr(found, name)}, the twin counts {getattr(expected, name)}" for name in names)
 
 

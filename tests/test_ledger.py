@@ -1,12 +1,10 @@
-from dataclasses import FrozenInstanceError, fields
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evsim.ledger import Ledger, OpCounts
 
-NAMES = [field.name for field in fields(OpCounts)]
+NAMES = OpCounts._fields
 COUNTS = st.builds(OpCounts, **{name: st.integers(0, 2**40) for name in NAMES})
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), COUNTS), max_size=12)
 
@@ -24,7 +22,7 @@ def test_addition_is_commutative_and_associative_and_has_a_zero(a, b, c):
 
 
 def test_counts_are_frozen():
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         OpCounts().acs = 1
 
 

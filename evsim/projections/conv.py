@@ -11,7 +11,7 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
-from evsim.projections.gather import Blocks, count_tiles, gather, index_cells
+from evsim.projections.gather import Blocks, bands, gather, index_cells
 from evsim.spikes import Spikes
 
 __all__ = ["Conv2d", "Window"]
@@ -49,6 +49,8 @@ class Window:
 
 
 _NO_PAYLOAD = np.empty(0, np.float32)
+_BAND_VALUES = 1 << 16
+"""Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
 
 
 class Conv2d:
@@ -104,6 +106,10 @@ class Conv2d:
         current.join_writer(name, bias)
         self._is_first_writer = current.writers == [name]
         self._held = HeldRows()
+        places = (window.out_height, window.out_width)
+        self._whole = bands(*places, current.n_places)
+        self._bands = bands(*places, _BAND_VALUES // self.n_out)
+        self._band: CurrentRows | None = None
 
     @property
     def weight(self) -> np.ndarray:
@@ -118,12 +124,12 @@ class Conv2d:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
         spikes = inbox["spikes"]
-        target = self.current.rows(step)
         if not (self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32):
-            return Spikes.none(), self._project(spikes, target)
+            return Spikes.none(), self._project(spikes, step)
+        target = self.current.rows(step)
         counts = self._held.replay(spikes, target)  # a still image comes as the same object at every step
         if counts is None:
-            counts = self._project(spikes, target)
+            counts = self._project(spikes, step)
             self._held.keep(spikes, target)
         self.current.mark_still(step, spikes)
         return Spikes.none(), counts
@@ -133,17 +139,30 @@ class Conv2d:
         self._held.forget()
         self.current.reset()
 
-    def _project(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
+    def _project(self, spikes: Spikes, step: int) -> OpCounts:
         blocks, window = self.blocks, self.window
         n_cells = window.height * window.width * blocks.n_pixel_cells
         address = np.ascontiguousarray(spikes.address)
         start = index_cells(address, n_cells, blocks.cell_size)
+        is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
         payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
-        tiles = (0, count_tiles(window.out_height, window.out_width))
-        sums, units, graded, accumulators = gather(
-            start, address, payload, blocks, window.as_tuple(), tiles, target.value, target.touched
-        )
+        taker = None if is_real else self.current.taker(step)
+        target = self.current.rows(step) if taker is None else self._band_rows()
+        sums = units = graded = accumulators = 0
+        for first, last, begin, end in self._whole if taker is None else self._bands:
+            counts = gather(
+                start, address, payload, blocks, window.as_tuple(), (first, last, begin), target.value, target.touched
+            )
+            if taker is not None:
+                taker.take(step, target, begin, end)
+            sums, units = sums + counts[0], units + counts[1]
+            graded, accumulators = graded + counts[2], accumulators + counts[3]
         memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
-        if spikes.payload is not None and spikes.payload.dtype == np.float32:
+        if is_real:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
+
+    def _band_rows(self) -> CurrentRows:
+        if self._band is None:
+            self._band = self.current.new_rows(max(end - begin for _, _, begin, end in self._bands))
+        return self._band

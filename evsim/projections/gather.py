@@ -16,7 +16,7 @@ from numba import njit
 
 from evsim import lanes
 
-__all__ = ["Blocks", "count_tiles", "gather", "index_cells"]
+__all__ = ["Blocks", "bands", "gather", "index_cells"]
 
 _BLOCK_ROWS = 256
 """Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
@@ -113,10 +113,10 @@ def gather(start, address, payload, blocks: Blocks, window, tiles, value, touche
     blocks : Blocks
     window : tuple of int
         See `Window.as_tuple`.
-    tiles : (int, int)
-        First and last + 1 tile of output pixels to compute, see `count_tiles`.
+    tiles : (int, int, int)
+        First and last + 1 tile of output pixels to compute, and which output pixel is row 0 of `value`.
     value, touched : arrays
-        Of the `Current`.
+        Of the `Current`, or of a band of it, see `bands`.
 
     Returns
     -------
@@ -152,9 +152,18 @@ def _panel_width(n_left):
     return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
 
 
-def count_tiles(out_height: int, out_width: int) -> int:
-    """Tiles of an output map: what the work can be divided into."""
-    return -(-out_height // max(1, _TILE_PIXELS // out_width)) * -(-out_width // _TILE_PIXELS)
+def bands(out_height: int, out_width: int, n_pixels: int) -> list[tuple[int, int, int, int]]:
+    """Cut an output map into bands of about `n_pixels`: (first tile, last + 1, first pixel, last + 1) of each.
+
+    A band is whole rows of pixels, or a part of the only row: its pixels follow one another.
+    """
+    n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), -(-out_width // _TILE_PIXELS)
+    n_tiles = -(-out_height // n_rows) * n_tiles_row
+    a_row, a_row_pixels = (n_tiles_row, n_rows * out_width) if out_height > 1 else (1, _TILE_PIXELS)
+    step = a_row * max(1, n_pixels // a_row_pixels)
+    starts = range(0, n_tiles, step)
+    pixels = [start // a_row * a_row_pixels for start in starts] + [out_height * out_width]
+    return [(start, min(n_tiles, start + step), pixels[i], pixels[i + 1]) for i, start in enumerate(starts)]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -200,7 +209,7 @@ def _pass_block(start, address, payload, weights, first, layout, window, tile, p
     n_pixel_cells = n_groups * n_cells
     which = group * n_cells + cell
     cell_size = n_in // n_cells
-    y_begin, y_end, x_begin, x_stop = tile
+    y_begin, y_end, x_begin, x_stop, pixel_0 = tile
     for y_out in range(y_begin, y_end):
         y = y_out * stride + tap_row - padding
         if y < 0 or y >= height:
@@ -214,7 +223,7 @@ def _pass_block(start, address, payload, weights, first, layout, window, tile, p
             end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
             if begin < end:
                 origin = (y * width + x) * n_groups * n_in + which * cell_size
-                at = (y_out * out_width + x_out) * n_groups * n_out + group * n_out + channel
+                at = (y_out * out_width + x_out - pixel_0) * n_groups * n_out + group * n_out + channel
                 if payload.size == 0:
                     lanes.add_rows(weights, first, address, payload, begin, end, origin, value, at, panel)
                 else:
@@ -227,14 +236,14 @@ def _gather(start, address, payload, weights, layout, window, tiles, value, touc
     n_groups, n_in, n_out, span, n_cells = layout
     n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
     for number in range(tiles[0], tiles[1]):
-        tile = _tile(number, out_height, out_width)
+        tile = (*_tile(number, out_height, out_width), tiles[2])
         for group in range(n_groups):
             tile_events = 0
             for y in range(tile[0], tile[1]):
                 for x in range(tile[2], tile[3]):
                     events, units, graded = _touch(start, payload, layout, window, group, y, x)
                     if events > 0:
-                        touched[y * out_width + x] = 1
+                        touched[y * out_width + x - tiles[2]] = 1
                         n_touched += 1
                         tile_events += events
                         n_units += units
