@@ -1,6 +1,7 @@
-"""Lanes: the two things kernels do to many numbers at once, told to the compiler as vectors.
+"""Lanes: the three things kernels do to many numbers at once, told to the compiler as vectors.
 
     add_rows        sums in registers: the target row is loaded and stored once, whatever the number of events
+    fire            one step of leaky neurons that stand in a row, and the list of those that fire, in one pass
     list_nonzero    the positions of the nonzero bytes of a mask, in order
 
 Numba vectorises a plain loop, but keeps no row of sums in registers across events: that alone is a factor of three.
@@ -23,7 +24,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "add_rows", "add_scaled_rows", "aligned_zeros", "list_nonzero"]
+__all__ = ["LANES", "add_rows", "add_scaled_rows", "aligned_zeros", "fire", "list_nonzero"]
 
 LANES = 16
 """float32 values in one vector: AVX-512's width; where vectors are narrower the compiler splits it."""
@@ -145,9 +146,14 @@ def _add_narrow(events, target, width):
         builder.store(builder.fadd(builder.load(place), value), place)
 
 
+def _store(builder, vector, pointer):
+    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer()), align=4)
+
+
 def _spread(builder, value):
     """A scalar in every lane."""
-    vector = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.IntType(32)(0))
+    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    vector = builder.insert_element(nothing, value, ir.IntType(32)(0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(vector, vector, lanes)
 
@@ -187,9 +193,7 @@ def _compress(context, builder, signature, arguments):
         chunk = builder.bitcast(builder.gep(mask, [at]), bytes_type.as_pointer())
         fired = builder.icmp_unsigned("!=", builder.load(chunk, align=1), ir.Constant(bytes_type, None))
         begin = builder.trunc(builder.add(first, at), ir.IntType(32))
-        start = builder.insert_element(ir.Constant(numbers, ir.Undefined), begin, ir.IntType(32)(0))
-        start = builder.shuffle_vector(start, start, ir.Constant(numbers, [0] * LANES))
-        position = builder.add(start, ir.Constant(numbers, list(range(LANES))))
+        position = builder.add(_spread(builder, begin), ir.Constant(numbers, list(range(LANES))))
         builder.call(store, [position, builder.gep(positions, [builder.load(n)]), fired])
         n_fired = builder.zext(builder.call(count, [builder.bitcast(fired, ir.IntType(16))]), _INT)
         builder.store(builder.add(builder.load(n), n_fired), n)
@@ -205,8 +209,78 @@ def _list_by_vector(typingctx, mask, size, first, positions, n):
 _list_by_vector.py_func = _list_by_byte.py_func if hasattr(_list_by_byte, "py_func") else _list_by_byte
 
 
-def _has_compressing_store() -> bool:
+@njit(nogil=True, error_model="numpy")
+def _fire_by_number(value, bias, v, constants, clears, begin, end, first, fired, n):
+    """One step of the neurons from `begin` to `end`; appends first + j for each j that fires; returns the new length.
+
+    h = v + (value + bias - leak * (v - v_reset)) * rate;  spike = h >= v_threshold;  v = v_reset if spike else h.
+    `bias` begins with the bias of neuron `begin`, `constants` are (v_threshold, v_reset, rate, leak), and `clears`
+    sets value to 0. Arrays are flat; `fired` holds LANES more places than there are neurons.
+    """
+    v_threshold, v_reset, rate, leak = constants
+    for j in range(begin, end):
+        h = v[j] + (value[j] + bias[j - begin] - leak * (v[j] - v_reset)) * rate
+        spike = h >= v_threshold
+        v[j] = v_reset if spike else h
+        fired[n] = first + j
+        n += spike
+        if clears:
+            value[j] = 0
+    return n
+
+
+def _fire_vectors(context, builder, signature, arguments):
+    """Sixteen neurons a turn. What fires is compressed in a register and stored whole: a compressing store is slow."""
+    _, _, _, constants, clears, begin, end, first, _, length = arguments
+    value, bias, v, fired = (_data(context, builder, signature, arguments, i) for i in (0, 1, 2, 8))
+    v_threshold, v_reset, rate, leak = (_spread(builder, c) for c in cgutils.unpack_tuple(builder, constants))
+    bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(ir.IntType(32), LANES)
+    compress_type = ir.FunctionType(numbers, [numbers, numbers, bits])
+    compress = cgutils.get_or_insert_function(
+        builder.module, compress_type, f"llvm.x86.avx512.mask.compress.v{LANES}i32"
+    )
+    count_type = ir.FunctionType(ir.IntType(16), [ir.IntType(16)])
+    count = cgutils.get_or_insert_function(builder.module, count_type, "llvm.ctpop.i16")
+    n = cgutils.alloca_once_value(builder, length)
+    with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), _INT(4))) as loop:
+        ahead = builder.mul(loop.index, _INT(LANES))
+        at = builder.add(begin, ahead)
+        x, u = (_load(builder, builder.gep(pointer, [at])) for pointer in (value, v))
+        b = _load(builder, builder.gep(bias, [ahead]))
+        decay = builder.fmul(leak, builder.fsub(u, v_reset))
+        h = builder.fadd(u, builder.fmul(builder.fsub(builder.fadd(x, b), decay), rate))
+        spikes = builder.fcmp_ordered(">=", h, v_threshold)
+        _store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
+        with builder.if_then(clears):
+            _store(builder, ir.Constant(_VECTOR, None), builder.gep(value, [at]))
+        start = _spread(builder, builder.trunc(builder.add(first, at), ir.IntType(32)))
+        position = builder.add(start, ir.Constant(numbers, list(range(LANES))))
+        together = builder.call(compress, [position, ir.Constant(numbers, None), spikes])
+        _store(builder, together, builder.gep(fired, [builder.load(n)]))
+        n_fired = builder.zext(builder.call(count, [builder.bitcast(spikes, ir.IntType(16))]), _INT)
+        builder.store(builder.add(builder.load(n), n_fired), n)
+    return builder.load(n)
+
+
+@intrinsic
+def _fire_by_vector(typingctx, value, bias, v, constants, clears, begin, end, first, fired, n):
+    _check_contiguous(value, bias, v, fired)
+    i = types.int64
+    return i(value, bias, v, constants, types.boolean, i, i, i, fired, i), _fire_vectors
+
+
+@njit(nogil=True, error_model="numpy", forceinline=True)
+def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired, n):
+    rest = end - (end - begin) % LANES
+    n = _fire_by_vector(value, bias, v, constants, clears, begin, rest, first, fired, n)
+    if rest < end:
+        n = _fire_by_number(value, bias[rest - begin :], v, constants, clears, rest, end, first, fired, n)
+    return n
+
+
+def _has_avx512() -> bool:
     return bool(binding.get_host_cpu_features().get("avx512f")) and not config.DISABLE_JIT
 
 
-list_nonzero = _list_by_vector if _has_compressing_store() else _list_by_byte
+fire = _fire_in_vectors if _has_avx512() else _fire_by_number
+list_nonzero = _list_by_vector if _has_avx512() else _list_by_byte

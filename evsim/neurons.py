@@ -16,7 +16,7 @@ from evsim.spikes import Spikes
 
 __all__ = ["IF", "LIF", "PLIF", "Population"]
 
-_RUN_NEURONS = 512
+_RUN_NEURONS = 1024
 """Neurons, at most, of neighbouring touched places that are updated in one loop."""
 
 _REFERENCE_AXES = {"row,col,channel": "channel,row,col"}
@@ -82,7 +82,7 @@ class Population:
         self._v = lanes.aligned_zeros((current.n_places, self.bias.size))
         self._v.fill(self.v_reset)
         self._last_step = np.full(current.n_places, -1, np.int64)
-        self._fired = np.empty(self._v.size, np.int32)
+        self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
         self._part, self._n_fired, self._last_seen = OpCounts(), 0, -1
         self.is_eager = True
@@ -202,20 +202,23 @@ def _catch_up(n_missed, bias, rate, leak, v_reset, v):
             v[j] = v[j] + (bias[j] - leak * (v[j] - v_reset)) * rate[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _update(value, bias, constants, v, mask):
-    """One step of neurons that stand in a row; the mask says which fire."""
-    v_threshold, v_reset, rate, leak = constants
-    for j in range(v.size):
-        h = v[j] + (value[j] + bias[j] - leak * (v[j] - v_reset)) * rate
-        spike = h >= v_threshold
-        v[j] = v_reset if spike else h
-        mask[j] = spike
-    for j in range(v.size, min(mask.size, v.size + lanes.LANES)):
-        mask[j] = 0
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _wake(step, begin, end, bias, sleep_rate, leak, v_reset, v, last_step):
+    """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
+    n_missed_in_all = 0
+    for place in range(begin, end):
+        n_missed_in_all += step - 1 - last_step[place]
+    if n_missed_in_all > 0:
+        for place in range(begin, end):
+            n_missed = step - 1 - last_step[place]
+            if n_missed > 0:
+                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, v[place])
+    for place in range(begin, end):
+        last_step[place] = step
+    return n_missed_in_all
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _count_touched(touched, place, most):
     """Touched places in a row from `place` on, `most` at most: one loop for all pays where channels are few."""
     n = 0
@@ -236,7 +239,6 @@ def _fire(
     for j in range(n_channels):
         n_biased += bias[j] != 0
     all_v, all_values = v.reshape(-1), value.reshape(-1)
-    mask = np.zeros((bias_run.size + 15) // 16 * 16, np.uint8)
     n_touched = 0
     n_missed_in_all = 0
     n_sleeping = 0
@@ -255,18 +257,12 @@ def _fire(
             n_sleeping += 1
             place += 1
             continue
-        for woken in range(place, place + run):
-            n_missed = step - 1 - last_step[woken]
-            if n_missed > 0:
-                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, v[woken])
-                n_missed_in_all += n_missed
-            last_step[woken] = step
+        n_missed_in_all += _wake(step, place, place + run, bias, sleep_rate, leak, v_reset, v, last_step)
         begin, end = place * n_channels, (place + run) * n_channels
-        _update(all_values[begin:end], bias_run, constants, all_v[begin:end], mask)
-        n_fired = lanes.list_nonzero(mask, end - begin, first_place * n_channels + begin, fired, n_fired)
-        if clears:  # while the rows are at hand
-            touched[place : place + run] = 0
-            all_values[begin:end] = 0
+        first = first_place * n_channels
+        n_fired = lanes.fire(all_values, bias_run, all_v, constants, clears, begin, end, first, fired, n_fired)
+        for done in range(place, place + run if clears else place):
+            touched[done] = 0
         n_touched += run
         place += run
     n_updates = n_touched * n_channels + n_sleeping * sleepless.size
