@@ -269,6 +269,9 @@ def _fire_by_vector(typingctx, value, bias, v, constants, clears, begin, end, fi
     return i(value, bias, v, constants, types.boolean, i, i, i, fired, i), _fire_vectors
 
 
+_fire_by_vector.py_func = getattr(_fire_by_number, "py_func", _fire_by_number)
+
+
 @njit(nogil=True, error_model="numpy", forceinline=True)
 def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired, n):
     rest = end - (end - begin) % LANES

@@ -115,8 +115,9 @@ class Population:
     def take(self, step: int, band: CurrentRows, begin: int, end: int) -> None:
         """Update the places from `begin` to `end`, in order; `handle` then has what fired."""
         if begin == 0:
-            self._part, self._n_fired = OpCounts(), 0
-        self._part += self._fire(step, band, begin, end, clears=True)
+            self._n_fired = 0
+        counts = self._fire(step, band, begin, end, clears=True)
+        self._part = counts if begin == 0 else self._part + counts
         if end == self.current.n_places:
             self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._part
             self._last_seen = step

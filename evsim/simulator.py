@@ -114,7 +114,7 @@ def _play(
             enter(step, stage)
         handler = network.handlers[stage]
         spikes, counts = handler.handle(step, inbox)
-        delivered = sum(len(events) for events in inbox.values())
+        delivered = sum([events.address.size for events in inbox.values()])
         pushed = _push(network, queue, handler.name, step, spikes)
         traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
         yield handler.name, step, spikes, counts + traffic
@@ -131,9 +131,9 @@ def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
 
 def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:
     """Push what `name` sent at `step` along every edge; returns the number of events put on the queue."""
-    pushed = 0
+    pushed, n_spikes = 0, len(spikes)
     for edge in network.edges_from(name):
-        if edge.wakes or len(spikes):
+        if edge.wakes or n_spikes:
             queue.push(step, edge.stage, edge.port, spikes)
-            pushed += len(spikes)
+            pushed += n_spikes
     return pushed

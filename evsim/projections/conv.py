@@ -107,8 +107,9 @@ class Conv2d:
         self._is_first_writer = current.writers == [name]
         self._held = HeldRows()
         places = (window.out_height, window.out_width)
+        self._window = window.as_tuple()
         self._whole = bands(*places, current.n_places)
-        self._bands = bands(*places, _BAND_VALUES // self.n_out)
+        self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._band: CurrentRows | None = None
 
     @property
@@ -151,7 +152,7 @@ class Conv2d:
         sums = units = graded = accumulators = 0
         for first, last, begin, end in self._whole if taker is None else self._bands:
             counts = gather(
-                start, address, payload, blocks, window.as_tuple(), (first, last, begin), target.value, target.touched
+                start, address, payload, blocks, self._window, (first, last, begin), target.value, target.touched
             )
             if taker is not None:
                 taker.take(step, target, begin, end)

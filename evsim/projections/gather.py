@@ -153,14 +153,14 @@ def _panel_width(n_left):
 
 
 def bands(out_height: int, out_width: int, n_pixels: int) -> list[tuple[int, int, int, int]]:
-    """Cut an output map into bands of about `n_pixels`: (first tile, last + 1, first pixel, last + 1) of each.
+    """Cut an output map into bands of `n_pixels` or a little more: (first tile, last + 1, first pixel, last + 1).
 
     A band is whole rows of pixels, or a part of the only row: its pixels follow one another.
     """
     n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), -(-out_width // _TILE_PIXELS)
     n_tiles = -(-out_height // n_rows) * n_tiles_row
     a_row, a_row_pixels = (n_tiles_row, n_rows * out_width) if out_height > 1 else (1, _TILE_PIXELS)
-    step = a_row * max(1, n_pixels // a_row_pixels)
+    step = a_row * -(-n_pixels // a_row_pixels)
     starts = range(0, n_tiles, step)
     pixels = [start // a_row * a_row_pixels for start in starts] + [out_height * out_width]
     return [(start, min(n_tiles, start + step), pixels[i], pixels[i + 1]) for i, start in enumerate(starts)]

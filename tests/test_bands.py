@@ -1,0 +1,92 @@
+"""A population that takes its currents band by band, against one that waits for the whole map."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evsim import pipeline
+from evsim.current import Current
+from evsim.network import INPUT, Network
+from evsim.neurons import IF, LIF
+from evsim.projections import conv
+from evsim.projections.conv import Conv2d, Window
+from evsim.projections.gather import bands
+from evsim.projections.linear import Linear
+from evsim.readout import Readout, TokenMean
+from evsim.simulator import simulate
+from tests import twins
+from tests.contract import dyadic, random_spikes
+
+SIZES = st.sampled_from([(1, 1), (1, 200), (3, 130), (20, 20), (70, 7), (9, 64), (9, 65)])
+
+
+@given(SIZES, st.integers(1, 5000))
+def test_bands_follow_one_another_and_cover_the_map(size, n_pixels):
+    cut = bands(*size, n_pixels)
+    assert (cut[0][0], cut[0][2], cut[-1][3]) == (0, 0, size[0] * size[1])
+    assert all(a[1] == b[0] and a[3] == b[2] for a, b in pairwise(cut))
+    assert all(first < last and begin < end for first, last, begin, end in cut)
+
+
+def network(seed, size, bias):
+    """Three layers whose populations can take bands, and a fourth whose current is read twice."""
+    rng, (height, width) = np.random.default_rng(seed), size
+    net = Network("bands", (height, width, 2), 5)
+    x = Current(height * width, 20)
+    window = Window(height, width, 3, 1, 1)
+    net.add(Conv2d("conv", dyadic(rng, 20, 2, 3, 3), np.full(20, bias[0]), window, x), INPUT)
+    spikes = net.add(LIF("lif", x, (height, width, 20), "row,col,channel"))
+    y = Current(height * width, 8)
+    net.add(Linear("linear", dyadic(rng, 8, 20), np.full(8, bias[1]), height * width, y), spikes)
+    spikes = net.add(IF("if", y, (height * width, 8), "token,channel"))
+    z, mean, logits = Current(height * width, 8), Current(1, 8), Current(1, 3)
+    net.add(Linear("shared", dyadic(rng, 8, 8), np.full(8, bias[1]), height * width, z), spikes)
+    net.add(LIF("reader", z, (height * width, 8), "token,channel"))
+    net.add(TokenMean("mean", z, mean))
+    net.add(Linear("head", dyadic(rng, 3, 8), None, 1, logits), net.add(LIF("head_lif", mean, (8,), "channel", 0.1)))
+    net.add(Readout("readout", logits))
+    return net
+
+
+def play(net, recording, is_eager, **options):
+    for population in net.populations():
+        population.is_eager = is_eager
+    recorder = twins.Recorder()
+    result = simulate(net, recording, [recorder], **options)
+    sent = {key: spikes.address.tolist() for key, spikes in recorder.sent.items() if len(spikes)}
+    return sent, {(name, step): c for name, step, c in result.ledger.rows()}, result.logits_by_step.tolist()
+
+
+@given(
+    seed=st.integers(0, 2**20),
+    size=SIZES,
+    bias=st.sampled_from([(0.0, 0.0), (1.5, -0.5), (-0.25, 0.125), (0.5, 2.0)]),
+    band=st.sampled_from([1, 2000, 1 << 16]),
+    how=st.sampled_from([{}, {"order": "stage"}, {"threads": 3}]),
+)
+def test_bands_change_neither_spikes_nor_counts_nor_logits(seed, size, bias, band, how):
+    rng = np.random.default_rng(seed)
+    n_inputs = 2 * size[0] * size[1]
+    recording = [random_spikes(rng, n_inputs, rng.choice([0.0, 0.02, 0.4])) for _ in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_FEWEST_NEURONS", 0)
+        patch.setattr(conv, "_BAND_VALUES", band)
+        in_bands = play(network(seed, size, bias), recording, True, **how)
+    assert in_bands == play(network(seed, size, bias), recording, False)
+
+
+def test_a_population_alone_with_one_writer_takes_bands_and_others_do_not():
+    net = network(0, (20, 20), (0.0, 0.0))
+    takers = {p.name for p in net.populations() if p.current.taker(0) is p}
+    assert takers == {"lif", "if", "head_lif"}
+
+
+def test_a_self_waking_population_takes_nothing_while_a_step_is_still_to_do():
+    population = next(p for p in network(0, (20, 20), (1.5, 0.0)).populations() if p.wakes_itself)
+    assert population.takes(0)
+    assert not population.takes(1)
+    population.handle(0, {})
+    assert population.takes(1)
