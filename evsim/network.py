@@ -113,6 +113,8 @@ class Network:
         """Every handler back to the state before the first step."""
         for handler in self.handlers:
             handler.reset()
+        for population in self.populations():
+            population.is_eager = True
 
     def _check_is_before(self, source: str, target: str) -> None:
         if source not in self._edges:

@@ -49,6 +49,12 @@ class Population:
         The order of the axes in the official model's tensors, for comparisons; "token" stands for row and col
         flattened. A map is channel,row,col there.
 
+    Attributes
+    ----------
+    is_eager : bool
+        Whether it takes its currents band by band (see `evsim.current.Taker`). A network says so of the populations
+        that stand in it themselves, at each reset: behind a stand-in, currents must be there to be looked at.
+
     Sets its membrane potentials, reads `current`, updates nothing else.
     """
 
@@ -85,7 +91,7 @@ class Population:
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
         self._part, self._n_fired, self._last_seen = OpCounts(), 0, -1
-        self.is_eager = True
+        self.is_eager = False
         current.offer(self)
 
     @property
@@ -142,7 +148,7 @@ class Population:
         self._v.fill(self.v_reset)
         self._last_step.fill(-1)
         self._taken.clear()
-        self._last_seen = -1
+        self._last_seen, self.is_eager = -1, False
         self.current.reset()
 
     def snapshot(self, step: int) -> Callable[[int], tuple[float, float]]:

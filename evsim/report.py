@@ -91,7 +91,8 @@ class RunReport:
 
     def as_dict(self) -> dict:
         """The JSON object of ``evsim run --json``; its schema is in docs/run-json.md."""
-        return {"schema": SCHEMA, **asdict(self), "totals": self.totals.as_dict()}
+        layers = [asdict(row) | {"counts": row.counts.as_dict()} for row in self.layers]
+        return {"schema": SCHEMA, **asdict(self), "layers": layers, "totals": self.totals.as_dict()}
 
 
 def layer_rows(network: Network, result: Result) -> list[LayerRow]:

@@ -212,15 +212,12 @@ def _compare_forced(network, sample, expected, index: int, verification: Verific
     original = list(network.handlers)
     forced = {name: stage for stage, name in enumerate(h.name for h in original) if name in expected}
     for name, stage in forced.items():
-        original[stage].is_eager = False  # its membranes and currents are looked at as they stand before it fires
         network.handlers[stage] = _Forced(original[stage], expected[name], index)
     try:
         simulate(network, sample, (), order)
         stand_ins = [network.handlers[stage] for stage in forced.values()]
     finally:
         network.handlers[:] = original
-        for stage in forced.values():
-            original[stage].is_eager = True
     for stand_in, stage in zip(stand_ins, forced.values(), strict=True):
         level = verification.exact if original[stage].is_exact else verification.local
         level.add(stand_in.name, expected[stand_in.name].size, len(stand_in.flips))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evsim import pipeline
 from evsim.current import Current
 from evsim.network import INPUT, Network
-from evsim.neurons import IF, LIF
+from evsim.neurons import IF, LIF, Population
 from evsim.projections import conv
 from evsim.projections.conv import Conv2d, Window
 from evsim.projections.gather import bands
@@ -52,10 +52,11 @@ def network(seed, size, bias):
 
 
 def play(net, recording, is_eager, **options):
-    for population in net.populations():
-        population.is_eager = is_eager
     recorder = twins.Recorder()
-    result = simulate(net, recording, [recorder], **options)
+    with pytest.MonkeyPatch.context() as patch:
+        if not is_eager:
+            patch.setattr(Population, "takes", lambda self, step: False)
+        result = simulate(net, recording, [recorder], **options)
     sent = {key: spikes.address.tolist() for key, spikes in recorder.sent.items() if len(spikes)}
     return sent, {(name, step): c for name, step, c in result.ledger.rows()}, result.logits_by_step.tolist()
 
@@ -80,13 +81,35 @@ def test_bands_change_neither_spikes_nor_counts_nor_logits(seed, size, bias, ban
 
 def test_a_population_alone_with_one_writer_takes_bands_and_others_do_not():
     net = network(0, (20, 20), (0.0, 0.0))
+    net.reset()
     takers = {p.name for p in net.populations() if p.current.taker(0) is p}
     assert takers == {"lif", "if", "head_lif"}
 
 
 def test_a_self_waking_population_takes_nothing_while_a_step_is_still_to_do():
-    population = next(p for p in network(0, (20, 20), (1.5, 0.0)).populations() if p.wakes_itself)
+    net = network(0, (20, 20), (1.5, 0.0))
+    net.reset()
+    population = next(p for p in net.populations() if p.wakes_itself)
     assert population.takes(0)
     assert not population.takes(1)
     population.handle(0, {})
     assert population.takes(1)
+
+
+def test_behind_a_stand_in_the_currents_are_there_to_be_looked_at():
+    net = network(0, (20, 20), (0.0, 0.0))
+    stage = next(stage for stage, handler in enumerate(net.handlers) if handler.name == "lif")
+    population, seen = net.handlers[stage], []
+
+    class StandIn:
+        name, reset = "lif", population.reset
+
+        def handle(self, step, inbox):
+            seen.append(population.current.rows(step).touched.any())
+            return population.handle(step, inbox)
+
+    net.handlers[stage] = StandIn()
+    recording = [random_spikes(np.random.default_rng(0), 800, 0.4) for _ in range(3)]
+    stood_in = simulate(net, recording).logits
+    assert seen == [True] * 3
+    np.testing.assert_array_equal(stood_in, simulate(network(0, (20, 20), (0.0, 0.0)), recording).logits)

@@ -65,7 +65,6 @@ class _Tuned:
 
     def __init__(self, population, rate, n_steps, shifts, on_shortcut):
         self.name = population.name
-        population.is_eager = False  # its currents are looked at, all steps together
         self._population, self._rate, self._n_steps = population, rate, n_steps
         self._shifts, self._on_shortcut = shifts, on_shortcut
         self._spikes: np.ndarray | None = None
