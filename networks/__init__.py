@@ -2,6 +2,8 @@
 
 A family's file offers ``FAMILY`` and ``TITLE`` (names), ``HyperParameters`` (a frozen dataclass of plain values),
 ``recognises(shapes)``, ``read_hyper_parameters(shapes, choices)``, ``tensor_shapes(hp)`` and ``build(tensors, hp)``.
+Two are optional: ``STORED_MODEL``, the argument `model` of a checkpoint that is this family whatever its tensors look
+like, and ``SHARES_TENSORS_WITH``, the families whose tensors may be this one's when the user says so.
 """
 
 from __future__ import annotations
@@ -38,20 +40,25 @@ def family(name: str) -> ModuleType:
     return known[name]
 
 
-def recognise(path: str, shapes: Mapping[str, tuple[int, ...]], named: str | None = None) -> ModuleType:
+def recognise(
+    path: str, shapes: Mapping[str, tuple[int, ...]], named: str | None = None, stored_model: object = None
+) -> ModuleType:
     """The one family whose tensors these are, or the one that the user names where no family knows the names.
+
+    `stored_model` is the argument `model` of the checkpoint, which decides where tensors are shared.
 
     Raises
     ------
     CheckpointError
         No family recognises the tensor names, or another than the one named does.
     """
-    found = next((module for module in families() if module.recognises(shapes)), None)
+    said = [module for module in families() if stored_model == getattr(module, "STORED_MODEL", "")]
+    found = next((module for module in (*said, *families()) if module in said or module.recognises(shapes)), None)
     chosen = family(named) if named else found
     if chosen is None:
         names = ", ".join(list(shapes)[:3])
         known = ", ".join(module.FAMILY for module in families())
         raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")
-    if found not in (None, chosen):
+    if found not in (None, chosen) and found.FAMILY not in getattr(chosen, "SHARES_TENSORS_WITH", ()):
         raise CheckpointError(f"{path}: has the tensors of family {found.FAMILY}, not of {chosen.FAMILY}")
     return chosen

@@ -93,16 +93,11 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with."""
-    live: Shapes = {}
+    live = stem_shapes(hp.in_channels, hp.n_channels)
     dead: Shapes = {}
-    widths = (hp.in_channels, hp.n_channels // 8, hp.n_channels // 4, hp.n_channels // 2, hp.n_channels)
-    for i, suffix in enumerate(("", "1", "2", "3")):
-        live[f"patch_embed.proj_conv{suffix}.weight"] = (widths[i + 1], widths[i], 3, 3)
-        live |= norm_shapes(f"patch_embed.proj_bn{suffix}", widths[i + 1])
-    live["patch_embed.rpe_conv.weight"] = (hp.n_channels, hp.n_channels, 3, 3)
-    live |= norm_shapes("patch_embed.rpe_bn", hp.n_channels)
     for i in range(hp.depth):
-        live |= _block_shapes(f"block.{i}", hp)
+        live |= attention_shapes(f"block.{i}.attn", hp.n_channels)
+        live |= mlp_shapes(f"block.{i}.mlp", hp.n_channels, hp.mlp_ratio * hp.n_channels)
         dead[f"block.{i}.attn.talking_heads.weight"] = (hp.n_heads, hp.n_heads, 1)
     live |= {"head.weight": (hp.n_classes, hp.n_channels), "head.bias": (hp.n_classes,)}
     if hp.spike_mode == "plif":
@@ -113,13 +108,13 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
-    _check_sizes(hp)
+    check_sizes(hp, FAMILY)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
     layers = Assembly(net, tensors)
-    u, height, width = _patch_embed(layers, hp)  # height x width x D, real
+    u, height, width = patch_embed(layers, hp)  # height x width x D, real
     for i in range(hp.depth):
-        _sdsa(layers, hp, f"block.{i}.attn", u, (height, width, hp.n_channels))
-        _mlp(layers, hp, f"block.{i}.mlp", u, (height, width, hp.n_channels))
+        sdsa(layers, hp, f"block.{i}.attn", u, (height, width, hp.n_channels))
+        mlp(layers, f"block.{i}.mlp", u, (height, width, hp.n_channels), hp.mlp_ratio * hp.n_channels)
     mean = Current(1, hp.n_channels)
     net.add(TokenMean("token_mean", u, mean))  # D, real
     head_lif = layers.neurons("head_lif", mean, (hp.n_channels,), "channel")  # D
@@ -129,7 +124,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     return net
 
 
-def _patch_embed(layers: Assembly, hp: HyperParameters) -> tuple[Current, int, int]:
+def patch_embed(layers: Assembly, hp: HyperParameters) -> tuple[Current, int, int]:
     """Spiking patch splitting with a membrane shortcut: four convolutions, each may pool, and one more around."""
     net, height, width, spikes = layers.network, hp.height, hp.width, INPUT
     for suffix, n_channels, pools in zip(
@@ -157,13 +152,13 @@ def _patch_embed(layers: Assembly, hp: HyperParameters) -> tuple[Current, int, i
     return u, height, width
 
 
-def _sdsa(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tuple[int, int, int]) -> None:
+def sdsa(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tuple[int, int, int]) -> None:
     """u += proj(q AND g), g = LIF(sum over tokens of k AND v): spike-driven self-attention."""
     net, axes = layers.network, "row,col,channel"
     height, width, n_channels = shape
     n_tokens = height * width
     z = layers.neurons(f"{name}.shortcut_lif", u, shape, axes)  # height x width x D
-    q, k, v = (_query(layers, f"{name}.{role}", z, shape) for role in "qkv")
+    q, k, v = (query(layers, f"{name}.{role}", z, shape) for role in "qkv")
     if hp.dvs_mode:
         erode = Window(height, width, kernel=3, padding=1)
         k = net.add(SpikeMaxPool(f"{name}.k_erode", erode, n_channels), k)
@@ -181,18 +176,18 @@ def _sdsa(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: t
     layers.linear(f"{name}.proj_conv", f"{name}.proj_bn", x, u)
 
 
-def _query(layers: Assembly, name: str, source: str, shape: tuple[int, int, int]) -> str:
+def query(layers: Assembly, name: str, source: str, shape: tuple[int, int, int]) -> str:
     """q, k or v: one linear layer and its neurons."""
     x = Current(shape[0] * shape[1], shape[2])
     layers.linear(f"{name}_conv", f"{name}_bn", source, x)
     return layers.neurons(f"{name}_lif", x, shape, "row,col,channel")
 
 
-def _mlp(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tuple[int, int, int]) -> None:
+def mlp(layers: Assembly, name: str, u: Current, shape: tuple[int, int, int], n_hidden: int) -> None:
     """u += fc2(LIF(fc1(LIF(u)))); with mlp_ratio 1 the official code adds fc1 to u as well."""
     height, width, n_channels = shape
     spikes = layers.neurons(f"{name}.fc1_lif", u, shape, "row,col,channel")
-    hidden = u if hp.mlp_ratio == 1 else Current(height * width, hp.mlp_ratio * n_channels)
+    hidden = u if n_hidden == n_channels else Current(height * width, n_hidden)
     layers.linear(f"{name}.fc1_conv", f"{name}.fc1_bn", spikes, hidden)
     spikes = layers.neurons(f"{name}.fc2_lif", hidden, (height, width, hidden.n_channels), "row,col,channel")
     layers.linear(f"{name}.fc2_conv", f"{name}.fc2_bn", spikes, u)
@@ -202,16 +197,34 @@ def _pool_window(height: int, width: int) -> Window:
     return Window(height, width, kernel=3, stride=2, padding=1)
 
 
-def _block_shapes(name: str, hp: HyperParameters) -> Shapes:
-    n, hidden = hp.n_channels, hp.mlp_ratio * hp.n_channels
+def stem_shapes(in_channels: int, n: int) -> Shapes:
+    """Of the tensors of `patch_embed`."""
+    widths = (in_channels, n // 8, n // 4, n // 2, n)
+    shapes: Shapes = {}
+    for i, suffix in enumerate(("", "1", "2", "3")):
+        shapes[f"patch_embed.proj_conv{suffix}.weight"] = (widths[i + 1], widths[i], 3, 3)
+        shapes |= norm_shapes(f"patch_embed.proj_bn{suffix}", widths[i + 1])
+    shapes["patch_embed.rpe_conv.weight"] = (n, n, 3, 3)
+    return shapes | norm_shapes("patch_embed.rpe_bn", n)
+
+
+def attention_shapes(name: str, n: int) -> Shapes:
+    """Of q, k, v and the projection behind them."""
     shapes: Shapes = {}
     for role in "qkv":
-        shapes[f"{name}.attn.{role}_conv.weight"] = (n, n, 1, 1)
-        shapes |= norm_shapes(f"{name}.attn.{role}_bn", n)
-    for layer, n_out, n_in in (("attn.proj", n, n), ("mlp.fc1", hidden, n), ("mlp.fc2", n, hidden)):
-        shapes |= {f"{name}.{layer}_conv.weight": (n_out, n_in, 1, 1), f"{name}.{layer}_conv.bias": (n_out,)}
-        shapes |= norm_shapes(f"{name}.{layer}_bn", n_out)
-    return shapes
+        shapes[f"{name}.{role}_conv.weight"] = (n, n, 1, 1)
+        shapes |= norm_shapes(f"{name}.{role}_bn", n)
+    return shapes | _biased_shapes(name, "proj", n, n)
+
+
+def mlp_shapes(name: str, n: int, n_hidden: int) -> Shapes:
+    """Of the two layers of an MLP."""
+    return _biased_shapes(name, "fc1", n_hidden, n) | _biased_shapes(name, "fc2", n, n_hidden)
+
+
+def _biased_shapes(name: str, layer: str, n_out: int, n_in: int) -> Shapes:
+    shapes: Shapes = {f"{name}.{layer}_conv.weight": (n_out, n_in, 1, 1), f"{name}.{layer}_conv.bias": (n_out,)}
+    return shapes | norm_shapes(f"{name}.{layer}_bn", n_out)
 
 
 def _neuron_weights(depth: int) -> list[str]:
@@ -223,11 +236,12 @@ def _neuron_weights(depth: int) -> list[str]:
     return [*names, "head_lif.w"]
 
 
-def _check_sizes(hp: HyperParameters) -> None:
+def check_sizes(hp: HyperParameters, family: str) -> None:
+    """Refuse sizes that do not divide as the stem and the heads need it."""
     shrink = 2 ** hp.pooling_stat.count("1")
     if hp.height % shrink or hp.width % shrink:
         raise CheckpointError(
-            f"{FAMILY}: input {hp.height}x{hp.width} with pooling_stat {hp.pooling_stat}: sizes must divide by {shrink}"
+            f"{family}: input {hp.height}x{hp.width} with pooling_stat {hp.pooling_stat}: sizes must divide by {shrink}"
         )
     if hp.n_channels % 8 or hp.n_channels % hp.n_heads:
-        raise CheckpointError(f"{FAMILY}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")
+        raise CheckpointError(f"{family}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")

@@ -21,7 +21,7 @@ import numpy as np
 from evsim.assembly import Assembly
 from evsim.attention.dssa import MapProduct, ValueProduct
 from evsim.checkpoints.choices import Choices, image_size, positive
-from evsim.checkpoints.fit import Shapes, norm_shapes
+from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
 from evsim.current import Current
 from evsim.errors import CheckpointError
 from evsim.network import INPUT, Network
@@ -85,7 +85,7 @@ class HyperParameters:
         stages = (self.n_channels, self.n_heads, self.patches, self.depths)
         if not self.n_channels or len({len(sizes) for sizes in stages}) > 1:
             raise CheckpointError(f"{FAMILY}: n_channels, n_heads, patches, depths: {stages}, expected one a stage")
-        if min(self.mlp_ratio, self.group_size, self.height, self.width, *(min(sizes) for sizes in stages)) < 1:
+        if self.group_size < 0 or min(self.mlp_ratio, self.height, self.width, *(min(sizes) for sizes in stages)) < 1:
             raise CheckpointError(f"{FAMILY}: a size is below 1: {self}")
         if self.stem not in ("7x7", "3x3") or self.neuron not in ("lif", "plif", "if"):
             raise CheckpointError(f"{FAMILY}: stem {self.stem!r}, neuron {self.neuron!r}: unknown")
@@ -103,7 +103,7 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments or the user."""
-    four_d = ("prologue.0.weight", "layers.0.0.W.weight", "layers.0.1.up.1.weight", "layers.0.1.conv.0.1.weight")
+    four_d = ("prologue.0.weight", "layers.0.0.W.weight", "layers.0.1.up.1.weight")
     for name, n_axes in (*((name, 4) for name in four_d), ("classifier.weight", 2)):
         if len(shapes.get(name, ())) != n_axes:
             raise CheckpointError(f"{choices.path}: no {n_axes}-D tensor {name}, which a SpikingResformer has")
@@ -118,7 +118,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         patches=tuple(stage.patch for stage in stages),
         depths=tuple(stage.depth for stage in stages),
         mlp_ratio=shapes["layers.0.1.up.1.weight"][0] // max(shapes["layers.0.1.up.1.weight"][1], 1),
-        group_size=shapes["layers.0.1.conv.0.1.weight"][1],
+        group_size=_group_size(shapes, choices),
         in_channels=in_channels,
         n_classes=shapes["classifier.weight"][0],
         stem=f"{kernel}x{kernel}",
@@ -142,7 +142,7 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
             live |= _neuron_weights(hp, f"layers.{s}.0", ("activation",))
         n_in = stage.n_channels
         for attention, feed_forward in _pairs(s, stage):
-            live |= _dssa_shapes(hp, attention, stage)
+            live |= dssa_shapes(hp, attention, stage)
             live |= _gwffn_shapes(hp, feed_forward, stage)
     return live | {"classifier.weight": (hp.n_classes, n_in)}, {}
 
@@ -158,7 +158,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
             u, height, width = _downsample(layers, hp, s, u, (height, width))
         shape = (height, width, stage.n_channels)
         for attention, feed_forward in _pairs(s, stage):
-            _dssa(layers, hp, attention, u, shape, _n_scale_tokens(hp, s))
+            dssa(layers, hp, attention, u, shape, _n_scale_tokens(hp, s))
             _gwffn(layers, hp, feed_forward, u, shape)
     mean = Current(1, u.n_channels)
     net.add(TokenMean("mean", u, mean))  # u, real
@@ -196,10 +196,13 @@ def _downsample(
     return halved, window.out_height, window.out_width
 
 
-def _dssa(
+def dssa(
     layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tuple[int, int, int], n_scale_tokens: int
 ) -> None:
-    """u += proj(LIF(c2 Y2 LIF(c1 Y1^T X))), X = LIF(u), Y = BN(patch convolution of X): dual spike self-attention."""
+    """u += proj(LIF(c2 Y2 LIF(c1 Y1^T X))), X = LIF(u), Y = BN(patch convolution of X): dual spike self-attention.
+
+    Of `hp` only `neuron` matters; a network that borrows this attention has it as well.
+    """
     net, (height, width, n_channels) = layers.network, shape
     patch, n_tokens = layers.tensors[f"{name}.W.weight"].shape[2], height * width
     rate_x, rate_a = (_firing_rate(layers, f"{name}.firing_rate_{role}") for role in ("x", "attn"))
@@ -232,9 +235,10 @@ def _gwffn(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: 
     spikes = _neurons(layers, hp, f"{name}.up.0", u, shape)
     a = Current(height * width, inner[2])  # height x width x 4u, real
     layers.linear(f"{name}.up.1", f"{name}.up.2.bn", spikes, a)
-    spikes = _neurons(layers, hp, f"{name}.conv.0.0", a, inner)
-    window, groups = Window(height, width, kernel=3, padding=1), inner[2] // hp.group_size
-    layers.conv(f"{name}.conv.0.1", f"{name}.conv.0.2.bn", spikes, window, a, groups)
+    if hp.group_size:
+        spikes = _neurons(layers, hp, f"{name}.conv.0.0", a, inner)
+        window, groups = Window(height, width, kernel=3, padding=1), inner[2] // hp.group_size
+        layers.conv(f"{name}.conv.0.1", f"{name}.conv.0.2.bn", spikes, window, a, groups)
     spikes = _neurons(layers, hp, f"{name}.down.0", a, inner)
     layers.linear(f"{name}.down.1", f"{name}.down.2.bn", spikes, u)
 
@@ -300,7 +304,7 @@ def _pairs(s: int, stage: Stage) -> list[tuple[str, str]]:
     return [(f"layers.{s}.{first + 2 * i}", f"layers.{s}.{first + 2 * i + 1}") for i in range(stage.depth)]
 
 
-def _dssa_shapes(hp: HyperParameters, name: str, stage: Stage) -> Shapes:
+def dssa_shapes(hp: HyperParameters, name: str, stage: Stage) -> Shapes:
     n = stage.n_channels
     shapes: Shapes = dict.fromkeys((f"{name}.firing_rate_x", f"{name}.firing_rate_attn"), (1, 1, stage.n_heads, 1, 1))
     shapes |= {f"{name}.W.weight": (2 * n, n, stage.patch, stage.patch), f"{name}.Wproj.weight": (n, n, 1, 1)}
@@ -310,14 +314,14 @@ def _dssa_shapes(hp: HyperParameters, name: str, stage: Stage) -> Shapes:
 
 def _gwffn_shapes(hp: HyperParameters, name: str, stage: Stage) -> Shapes:
     n, inner = stage.n_channels, hp.mlp_ratio * stage.n_channels
-    shapes: Shapes = {
-        f"{name}.up.1.weight": (inner, n, 1, 1),
-        f"{name}.conv.0.1.weight": (inner, hp.group_size, 3, 3),
-        f"{name}.down.1.weight": (n, inner, 1, 1),
-    }
-    for layer, n_out in (("up.2", inner), ("conv.0.2", inner), ("down.2", n)):
-        shapes |= norm_shapes(f"{name}.{layer}.bn", n_out)
-    return shapes | _neuron_weights(hp, name, ("up.0", "conv.0.0", "down.0"))
+    layers = [("up", (inner, n, 1, 1)), ("down", (n, inner, 1, 1))]
+    if hp.group_size:
+        layers.insert(1, ("conv.0", (inner, hp.group_size, 3, 3)))
+    shapes: Shapes = {}
+    for layer, shape in layers:
+        shapes[f"{name}.{layer}.1.weight"] = shape
+        shapes |= norm_shapes(f"{name}.{layer}.2.bn", shape[0])
+    return shapes | _neuron_weights(hp, name, tuple(f"{layer}.0" for layer, _ in layers))
 
 
 def _neuron_weights(hp: HyperParameters, name: str, neurons: tuple[str, ...]) -> Shapes:
@@ -333,9 +337,17 @@ def _check_sizes(hp: HyperParameters) -> None:
             raise CheckpointError(f"{FAMILY}: {sizes}: stage {s} needs at least {shrink} rows and columns")
         if stage.n_channels % stage.n_heads:
             raise CheckpointError(f"{FAMILY}: stage {s}: {stage.n_channels} channels, {stage.n_heads} heads")
-        if hp.mlp_ratio * stage.n_channels % hp.group_size:
+        if hp.group_size and hp.mlp_ratio * stage.n_channels % hp.group_size:
             inner = hp.mlp_ratio * stage.n_channels
             raise CheckpointError(f"{FAMILY}: stage {s}: {inner} inner channels in groups of {hp.group_size}")
+
+
+def _group_size(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> int:
+    """Channels of a group; 0 where no block has a convolution, which no official network does without."""
+    if not any(".conv.0." in name for name in shapes):
+        choices.notes.append("no group-wise convolutions in this checkpoint: every official network has them")
+        return 0
+    return shape_of(choices.path, shapes, "layers.0.1.conv.0.1.weight", 4, "SpikingResformer")[1]
 
 
 def _neuron(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> str:

@@ -91,7 +91,7 @@ def load_network(path: str) -> tuple[Network, Weights]:
 def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
     """The family that the user names, else the one that recognises the tensors."""
     named = choices.take("family", str, "the network family") if "family" in choices.options else None
-    return networks.recognise(choices.path, shapes, named)
+    return networks.recognise(choices.path, shapes, named, choices.args.get("model"))
 
 
 def _normalisation(checkpoint: Checkpoint) -> dict | None:
