@@ -17,7 +17,7 @@ import numpy as np
 from evsim.assembly import Assembly
 from evsim.attention.ssa import SSA
 from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive
-from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
+from evsim.checkpoints.fit import Shapes, shape_of
 from evsim.current import Current
 from evsim.errors import CheckpointError
 from evsim.network import Network

@@ -52,7 +52,7 @@ class HyperParameters:
     n_channels, n_heads, patches, depths : tuple of int
         One value a stage, see `Stage`; from the shapes of the tensors.
     mlp_ratio, group_size, in_channels, n_classes : int
-        From the shapes of the tensors.
+        From the shapes of the tensors; group_size is 0 where there are no group-wise convolutions (an ablation).
     stem : {"7x7", "3x3"}
         From the kernel of the first convolution: 7x7 with stride 2 and a max-pool, or 3x3 alone.
     neuron : {"lif", "plif", "if"}
@@ -317,9 +317,8 @@ def _gwffn_shapes(hp: HyperParameters, name: str, stage: Stage) -> Shapes:
     layers = [("up", (inner, n, 1, 1)), ("down", (n, inner, 1, 1))]
     if hp.group_size:
         layers.insert(1, ("conv.0", (inner, hp.group_size, 3, 3)))
-    shapes: Shapes = {}
+    shapes: Shapes = {f"{name}.{layer}.1.weight": shape for layer, shape in layers}
     for layer, shape in layers:
-        shapes[f"{name}.{layer}.1.weight"] = shape
         shapes |= norm_shapes(f"{name}.{layer}.2.bn", shape[0])
     return shapes | _neuron_weights(hp, name, tuple(f"{layer}.0" for layer, _ in layers))
 
