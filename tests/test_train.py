@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from tools.train import loop, reference  # noqa: E402
 from tools.train.__main__ import train  # noqa: E402
-from tools.train.ablation_table import differences, interval  # noqa: E402
+from tools.train.ablation_text import arm_row, difference_row, interval  # noqa: E402
 from tools.train.ablations import STUDIES, summary  # noqa: E402
 from tools.train.batches import epoch_batches, prepare, shift  # noqa: E402
 from tools.train.checkpoint import load_checkpoint, load_encoder  # noqa: E402
@@ -251,10 +251,24 @@ def test_summary_names_mean_and_spread():
     assert summary(cards)["sd_over_seeds"] == pytest.approx(0.0707, abs=1e-4)
 
 
+def audit_of(acs):
+    return {
+        "counts": {"unit_acs": acs, "macs": 0},
+        "energy": {"pair_4.6_0.9": {"compute": acs / 1e6}, "step_simple": {"compute": acs / 1e6, "weights": 1.0}},
+        "n": 100,
+        "differing": 0,
+    }
+
+
 def test_a_difference_is_paired_by_seed_and_has_an_interval():
-    assert interval([0.71, 0.79, 0.78]) == "76.0 (65.2 to 86.8)"
-    arms = {"membrane": {"accuracy": [0.71, 0.79, 0.78]}, "sew": {"accuracy": [0.67, 0.7, 0.59]}}
-    assert list(differences(arms)) == ["membrane less sew, paired by seed: 10.7 (-8.3 to 29.6) points."]
+    assert interval([71, 79, 78]) == "76.0 (65.2 to 86.8)"
+    membrane = {"accuracy": [0.71, 0.79, 0.78], "parameters": 1000, "mean_rate": 0.05}
+    sew = {"accuracy": [0.67, 0.7, 0.59], "parameters": 1000, "mean_rate": 0.06}
+    audits = [[audit_of(1000 + i) for i in range(3)], [audit_of(2000 + i) for i in range(3)]]
+    row = difference_row(("membrane", membrane, audits[0]), ("sew", sew, audits[1]))
+    assert row.startswith("| membrane less sew | 10.7 (-8.3 to 29.6) | -1,000 (-1,000 to -1,000) | 0 (0 to 0) |")
+    assert arm_row("sew", sew, audits[1]).startswith("| sew | 1,000 | 6.0 | 65.3 (51.2 to 79.5) | 2,001 (1,999 to")
+    assert arm_row("sew", sew, audits[1]).endswith("| 1.00 (1.00 to 1.00) |")
 
 
 def test_the_reference_file_holds_what_the_network_said(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from evsim.checkpoints.weights import read_weights
 from evsim.evaluate import Evaluation
 from evsim.evaluation import Plan, Threads, find_dataset, wilson_interval
+from evsim.evaluation.examiner import Examiner
 from evsim.run import run
 from evsim.zoo import bundled, default_recording, find_weights, zoo_folder
 from tests.command import call
@@ -38,7 +39,7 @@ def test_the_card_says_what_the_header_says(name):
         assert f"{share['correct']:,} of {share['n']:,}" in text
         assert tuple(share["interval"]) == pytest.approx(wilson_interval(share["correct"], share["n"]))
     for key, count in card["mean_counts"].items():
-        if key in ("acs", "macs", "masks", "updates"):
+        if key in ("unit_acs", "macs", "masks", "updates"):
             assert f"{count:,.0f} " in text
     assert f"{card['energy']['nj'] / 1000:.3g} uJ" in text
     assert card["verification"]["unexcused"] == 0
@@ -70,6 +71,23 @@ def test_an_accuracy_repeats_on_the_bundled_recordings():
     card = card_of(name)
     assert report.top1.hits == card["accuracy"]["evsim"]["correct"]
     assert report.mean_counts["acs"] == pytest.approx(card["mean_counts"]["acs"], rel=1e-9)
+
+
+@needs_compiler
+def test_the_energy_of_a_card_is_that_of_the_audit():
+    from evsim.audit.energy_model import find_model
+    from evsim.audit.layers import audit_run
+    from evsim.audit.panel import compute_pj, energy_panel
+
+    dataset = find_dataset(str(zoo_folder() / "nmnist_test_100.h5"))
+    for name in ("sdt-nmnist", "spikingresformer-nmnist"):
+        examiner = Examiner.load(Plan(name, dataset.kind))
+        run, _ = audit_run(examiner.network, examiner.steps(dataset.items[0]).spikes)
+        for model in map(find_model, ("pair_4.6_0.9", "step_simple", "yan2024")):
+            found = compute_pj(run.totals.as_dict(), model)
+            assert found == pytest.approx(energy_panel(run, model).rows[0].parts["compute"])
+        card, pair = card_of(name), find_model("pair_4.6_0.9")
+        assert card["energy"]["nj"] == pytest.approx(compute_pj(card["mean_counts"] | {"scalings": 0}, pair) / 1e3)
 
 
 def test_the_digits_are_one_of_each():

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from evsim.audit.energy_model import find_model
+from evsim.audit.panel import compute_pj
 from evsim.checkpoints.importing import build_network
 from evsim.checkpoints.weights import Weights, read_weights, write_weights
 from evsim.dense_model import verify_against_dense
@@ -31,7 +32,10 @@ from tools.train.reference import all_logits, load_model
 from tools.zoo_card_text import card_text
 
 EXAMPLES = {"nmnist": "nmnist_digit_7.h5", "mnist": "mnist_digits.npz"}
-COUNTS = ("acs", "macs", "masks", "bias_adds", "residual_adds", "updates", "comparisons", "weight_reads", "queue_ops")
+COUNTS = (
+    "acs", "unit_acs", "macs", "masks", "bias_adds", "residual_adds",
+    "updates", "comparisons", "weight_reads", "queue_ops",
+)  # fmt: skip
 ENERGY = "pair_4.6_0.9"
 
 
@@ -43,11 +47,12 @@ def main() -> None:
     p.add_argument("--root", type=Path, required=True)
     p.add_argument("--evaluation", type=Path, required=True)
     p.add_argument("--n-verified", type=int, default=100, help="recordings whose every spike is compared")
+    p.add_argument("--counts-only", action="store_true", help="keep what PyTorch said: new counts and energy only")
     p.add_argument("--header-only", action="store_true", help="leave the .md as somebody wrote it")
     cli = p.parse_args()
     path = zoo_folder() / f"{cli.name}.npz"
     weights = read_weights(path)
-    card = make_card(cli)
+    card = recounted(weights.header["card"], cli) if cli.counts_only else make_card(cli)
     header = weights.header | {"card": card}
     write_weights(path, Weights(weights.tensors, header))
     if cli.header_only:
@@ -74,12 +79,25 @@ def make_card(cli) -> dict:
         "predictions_differing": sum(a != b for a, b in zip(found, predictions, strict=True)),
         "verification": agreement(verified(cli, dataset)),
         "firing_rates": trained["pytorch"]["rates"],
-        "mean_counts": {name: evaluation["mean_counts"][name] for name in COUNTS},
-        "energy": energy(evaluation["mean_counts"]),
+        **counted(evaluation["mean_counts"]),
         "parameters": trained["parameters"],
         "training": trained["training"] | {"selection": trained["selection"]},
         "torch": torch.__version__,
     }
+
+
+def recounted(card: dict, cli) -> dict:
+    """The card with counts and energy of another evaluation, which must find the same classes as the one before."""
+    evaluation = json.loads(cli.evaluation.read_text())
+    correct = sum(outcome["top"][0] == outcome["label"] for outcome in evaluation["outcomes"])
+    before = card["accuracy"]["evsim"]
+    assert (correct, len(evaluation["outcomes"])) == (before["correct"], before["n"]), "other predictions: measure anew"
+    return card | counted(evaluation["mean_counts"])
+
+
+def counted(mean_counts: dict) -> dict:
+    """What a card says of operations and energy."""
+    return {"mean_counts": {name: mean_counts[name] for name in COUNTS}, "energy": energy(mean_counts)}
 
 
 def torch_predictions(cli) -> tuple[list[int], list[int]]:
@@ -118,10 +136,8 @@ def agreement(verification: Verification) -> dict:
 
 
 def energy(mean_counts: dict) -> dict:
-    """Synaptic additions and products of a mean recording by the published pair."""
-    model = find_model(ENERGY)
-    pj = model.price("add") * mean_counts["acs"] + model.price("mac") * mean_counts["macs"]
-    return {"model": ENERGY, "nj": pj / 1000}
+    """Energy of a mean recording as the audit's panel has it, by the published pair: arithmetic, no memory."""
+    return {"model": ENERGY, "nj": compute_pj(mean_counts, find_model(ENERGY)) / 1000}
 
 
 if __name__ == "__main__":

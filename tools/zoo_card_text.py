@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["card_text"]
+__all__ = ["card_text", "energy_text"]
 
 DATA = {
     "nmnist": "N-MNIST (Orchard, Jayawant, Cohen and Thakor 2015, CC BY-SA 4.0 to our knowledge: the copy used carries "
@@ -54,14 +54,18 @@ def _rows(header: dict, n_values: int) -> Iterator[tuple[str, str]]:
     yield "spikes", _agreement(card["verification"])
     yield "firing rates", _rates(card["firing_rates"])
     yield "operations", _operations(card["mean_counts"], n)
-    energy = card["energy"]
-    priced = (
-        "0.9 pJ an addition and 4.6 pJ a MAC, for the weight additions and MACs above alone; `evsim audit` charges a "
-        "payload of n as n additions and, in its energy panel, bias and residual additions too, and so gives more"
-    )
-    yield "energy", f"{energy['nj'] / 1000:.3g} uJ a recording by the published pair (`{energy['model']}`): {priced}"
+    yield "energy", energy_text(card["energy"])
     yield "file", _file(header, n_values)
     yield "licence", "weights MIT, as evsim"
+
+
+def energy_text(energy: dict) -> str:
+    """One line: the figure, and what it is made of."""
+    return (
+        f"{energy['nj'] / 1000:.3g} uJ a recording by the published pair (`{energy['model']}`), as `evsim audit` has "
+        "it in its energy panel: 0.9 pJ an addition (synaptic, a payload of n as n; bias; residual), 4.6 pJ a MAC; no "
+        "memory, no membrane updates. A price list times counts, not a measurement of a device"
+    )
 
 
 def _training(training: dict) -> str:
@@ -101,7 +105,7 @@ def _rates(rates: dict) -> str:
 
 def _operations(counts: dict, n: int) -> str:
     words = {
-        "acs": "weight additions (an event of payload n counted once)",
+        "unit_acs": "synaptic additions (a payload of n as n)",
         "macs": "MACs",
         "masks": "masks",
         "bias_adds": "bias additions",

@@ -13,6 +13,7 @@ model has no price for: a ratio without them could be misread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evsim.audit.dense import Dense, dense_twin, matched_bits
@@ -20,7 +21,7 @@ from evsim.audit.energy_model import EnergyModel
 from evsim.audit.geometry import Synapses
 from evsim.audit.layers import AuditedRun, Layer
 
-__all__ = ["PANEL_PARTS", "Panel", "PanelRow", "density", "energy_panel"]
+__all__ = ["PANEL_PARTS", "Panel", "PanelRow", "compute_pj", "density", "energy_panel"]
 
 PANEL_PARTS = ("compute", "weights", "state", "routing")
 
@@ -115,6 +116,20 @@ def energy_panel(run: AuditedRun, model: EnergyModel) -> Panel:
     return Panel(model, rows, s)
 
 
+def compute_pj(counts: Mapping[str, float], model: EnergyModel) -> float:
+    """The panel's compute part of the spiking run from counts alone: what arithmetic costs, no layer's size matters."""
+    total = 0.0
+    for operation, (part, names) in _PRICED.items():
+        price = model.price(_synop(operation, model)) if part == "compute" else None
+        total += price * sum(counts[name] for name in names) if price is not None else 0.0
+    return total
+
+
+def _synop(operation: str, model: EnergyModel) -> str:
+    """A synaptic operation is priced as such where a model knows them, else as an addition."""
+    return "add" if operation == "synop" and operation not in model.constants else operation
+
+
 def _twins(run: AuditedRun, model: EnergyModel):
     """Name, price of a product, bits of an activation and assumptions of each twin."""
     bits = matched_bits(run.n_steps)
@@ -141,8 +156,7 @@ def _spiking(run: AuditedRun, model: EnergyModel) -> tuple[dict[str, float | Non
     parts: dict[str, float | None] = dict.fromkeys(PANEL_PARTS)
     by_events, left_out = 0.0, []
     for operation, (part, names) in _PRICED.items():
-        if operation == "synop" and operation not in model.constants:
-            operation = "add"
+        operation = _synop(operation, model)
         for name in names:
             counted = sum(getattr(layer.counts, name, 0) for layer in run.layers)
             if operation not in model.constants:

@@ -1,7 +1,8 @@
 """`python -m tools.train.pretrain --root DATA --output DIR`: does masked pre-training help Spikformer V2 here?
 
 For each seed: pre-train an encoder on unlabelled MNIST (doubled to 64x64: 16 tokens), fine-tune it on a few labelled
-images, and train the same network on the same images from scratch for as long.
+images, and train the same network on the same images from scratch: both for a few epochs, and for more. What is done
+is not repeated.
 """
 
 import argparse
@@ -72,18 +73,41 @@ def pretrain(data: Dataset, args: Namespace, path: Path, mask_ratio: float = 0.5
     return losses
 
 
-def compare(seed: int, data: Dataset, cli: argparse.Namespace) -> dict:
-    """One seed: the same network, the same labelled images, with and without pre-training."""
+def compare(seed: int, data: Dataset, cli: argparse.Namespace, result: dict) -> dict:
+    """One seed: the same network, the same labelled images, with and without pre-training.
+
+    The arms that are "longer" have so many epochs more as the pre-training saw images. What `result` holds of an
+    earlier run is not repeated.
+    """
     folder = cli.output / f"seed{seed}"
     file, start = folder / "pretrained.pth", time.perf_counter()
-    words = f"--epochs {cli.pretrain_epochs} --n-train {cli.n_unlabelled} --lr 2e-3 --warmup-epochs 0.5 --shift 4"
-    losses = pretrain(data, options(words, data, cli.root, folder, seed), file)
-    result = {"seed": seed, "pretrain_losses": losses, "pretrain_seconds": round(time.perf_counter() - start, 1)}
-    words = f"--epochs {cli.epochs} --n-train {cli.n_labelled} --lr 2e-3 --batch-size 25 --shift 4 --n-watch 200"
-    for arm, first in (("scratch", ""), ("finetuned", f" --initial-checkpoint {file}")):
-        args = options(words + first, data, cli.root, folder / arm, seed)
-        result[arm] = train(args, data)["pytorch"]
+    if "pretrain_losses" not in result:
+        words = f"--epochs {cli.pretrain_epochs} --n-train {cli.n_unlabelled} --lr 2e-3 --warmup-epochs 0.5 --shift 4"
+        losses = pretrain(data, options(words, data, cli.root, folder, seed), file)
+        seconds = round(time.perf_counter() - start, 1)
+        result |= {"seed": seed, "pretrain_losses": losses, "pretrain_seconds": seconds}
+    more = round(cli.pretrain_epochs * cli.n_unlabelled / cli.n_labelled)
+    tuned = f" --initial-checkpoint {file}"
+    arms = {"scratch": (0, ""), "finetuned": (0, tuned), "longer": (more, ""), "finetuned_longer": (more, tuned)}
+    for arm, (n_more, first) in arms.items():
+        if arm not in result:
+            words = f"--epochs {cli.epochs + n_more} --n-train {cli.n_labelled} --lr 2e-3 --batch-size 25 --shift 4"
+            args = options(f"{words} --n-watch 200{first}", data, cli.root, folder / arm, seed)
+            result[arm] = train(args, data)["pytorch"]
     return result
+
+
+def earlier(path: Path, settings: dict) -> list[dict]:
+    """Results of an earlier run with the same settings, whatever its number of seeds."""
+    if not path.exists():
+        return []
+    report = json.loads(path.read_text())
+    same = {k: v for k, v in report["settings"].items() if k != "seeds"} == {
+        k: v for k, v in settings.items() if k != "seeds"
+    }
+    if not same:
+        raise SystemExit(f"{path} was made with other settings ({report['settings']}): choose another --output")
+    return report["results"]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -100,13 +124,16 @@ def main(argv: list[str] | None = None) -> None:
     cli = p.parse_args(argv)
     data = read_dataset("mnist", cli.root, 4)
     data = enlarged(replace(data, x_test=data.x_test[: cli.n_test], y_test=data.y_test[: cli.n_test]))
+    settings = {k: v for k, v in vars(cli).items() if k not in ("root", "output")}
+    done = earlier(cli.output / "mim.json", settings)
     results = []
     for seed in range(cli.seeds):
-        results.append(compare(seed, data, cli))
-        means = {arm: statistics.mean(r[arm]["accuracy"] for r in results) for arm in ("scratch", "finetuned")}
-        settings = {k: v for k, v in vars(cli).items() if k not in ("root", "output")}
+        results.append(compare(seed, data, cli, done[seed] if seed < len(done) else {}))
+        arms = ("scratch", "finetuned", "longer", "finetuned_longer")
+        means = {arm: statistics.mean(r[arm]["accuracy"] for r in results) for arm in arms}
         report = {"question": "MIM pre-training against scratch", "settings": settings, "mean_accuracy": means}
-        (cli.output / "mim.json").write_text(json.dumps(report | {"results": results}, indent=1) + "\n")
+        kept = [*results, *done[seed + 1 :]]
+        (cli.output / "mim.json").write_text(json.dumps(report | {"results": kept}, indent=1) + "\n")
         console.print(f"after seed {seed}: {means}")
 
 
