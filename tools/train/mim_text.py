@@ -17,8 +17,8 @@ ARMS = {
 }
 LEFT_OPEN = (
     '* The pre-training has cost time of its own and has seen images that nobody labelled. "More epochs" is as many',
-    "  images seen as the pre-training and the fewer epochs together; an image of the pre-training passes the encoder for",
-    "  its visible half only, and a decoder besides, so it is not the same work.",
+    "  images seen as the pre-training and the fewer epochs together; an image of the pre-training passes the encoder",
+    "  for its visible half only, and a decoder besides, so it is not the same work.",
     "* A difference that is there after few epochs and gone after more is a faster start, not a better network.",
     "* Learning rate and schedule are the same for all, tuned for none; 200 labels and these sizes only.\n",
 )
