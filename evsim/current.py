@@ -16,7 +16,9 @@ __all__ = ["Current", "CurrentRows", "Taker"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CurrentRows:
-    """The current of one step: `value` float32 [n_places, n_channels] and `touched` uint8 [n_places].
+    """The current of one step: `value` [n_places, n_channels] and `touched` uint8 [n_places].
+
+    Values are float32, in fixed point int32 or int16.
 
     A place that is not touched holds zeros: its current is the bias alone.
     """
@@ -59,6 +61,10 @@ class Current:
         Names of the writers joined so far, in run order.
     is_whole : bool
         Whether every sum is exact whatever its order, because all writers add whole numbers.
+    dtype : type
+        Of the values: float32, in fixed point int32 or int16.
+    exponent : int
+        In fixed point a value is in steps of 2^-exponent.
     """
 
     def __init__(self, n_places: int, n_channels: int) -> None:
@@ -67,6 +73,7 @@ class Current:
         self.bias = np.zeros(n_channels)
         self.writers: list[str] = []
         self.is_whole = True
+        self.dtype, self.exponent = np.float32, 0
         self.readers: list[str] = []
         self._taker: Taker | None = None
         self._live: dict[int, CurrentRows] = {}
@@ -98,6 +105,13 @@ class Current:
     def taker(self, step: int) -> Taker | None:
         """Who takes the rows of `step` band by band, straight from the writer; None: they go into `rows`."""
         return self._taker if self._taker is not None and self._taker.takes(step) else None
+
+    def fix(self, exponent: int, dtype: type) -> None:
+        """Keep whole numbers from now on, in steps of 2^-exponent."""
+        self.dtype, self.exponent = dtype, exponent
+        self._live.clear()
+        self._cause.clear()
+        self._free.clear()
 
     def rows(self, step: int) -> CurrentRows:
         """The rows of `step`, all zero and untouched when nobody wrote yet."""
@@ -140,7 +154,7 @@ class Current:
 
     def new_rows(self, n_places: int) -> CurrentRows:
         """Rows for so many places, all zero and untouched."""
-        return CurrentRows(aligned_zeros((n_places, self.n_channels)), np.zeros(n_places, np.uint8))
+        return CurrentRows(aligned_zeros((n_places, self.n_channels), self.dtype), np.zeros(n_places, np.uint8))
 
 
 @njit(cache=True, nogil=True)

@@ -22,6 +22,8 @@ class Handler(Protocol):
     """The one contract: spikes in by port, spikes and counts out. A handler knows its own arrays, nobody else.
 
     A handler may name the arrays that no run writes in a class attribute `constants`: twins of a network share them.
+    One with currents may run in whole numbers: `fix(fixing)` converts its arrays, `claim(fixing)` says what it will
+    write, and `payload_bound(bounds)` how large a payload it sends (see `evsim.whole`).
     """
 
     name: str
@@ -53,12 +55,18 @@ class Network:
         Height, width and channels of one step's input.
     n_steps : int
         Steps the network was trained with.
+
+    Attributes
+    ----------
+    precision : str
+        In which arithmetic it runs: float32 as built, else as `evsim.fixed_point.fix` made it.
     """
 
     def __init__(self, name: str, input_shape: tuple[int, int, int], n_steps: int) -> None:
         self.name = name
         self.input_shape = input_shape
         self.n_steps = n_steps
+        self.precision = "float32"
         self.handlers: list[Handler] = []
         self.sources: list[dict[str, str]] = []
         self._stages: dict[str, int] = {}

@@ -13,6 +13,8 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
+from evsim.whole import Fixing, rounded
+from evsim.whole_lanes import charge, fire
 
 __all__ = ["IF", "LIF", "PLIF", "Population"]
 
@@ -81,18 +83,52 @@ class Population:
         self.is_exact = current.is_whole
         self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
         self.rate, self.leak = np.float32(rate), np.float32(leak)
-        self.sleepless = np.flatnonzero(self._can_fire_alone()).astype(np.int64)
-        self._bias_run = np.tile(self.bias, max(1, _RUN_NEURONS // self.bias.size))
-        self._sleep_rate = np.full(self.bias.size, self.rate)
-        self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
-        self._v = lanes.aligned_zeros((current.n_places, self.bias.size))
-        self._v.fill(self.v_reset)
+        self._constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        self._take_constants(self._can_fire_alone())
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
         self._part, self._n_fired, self._last_seen = OpCounts(), 0, -1
         self.is_eager = False
         current.offer(self)
+
+    def _take_constants(self, can_fire_alone: np.ndarray) -> None:
+        """What follows from the constants, in the arithmetic of the current."""
+        self.sleepless = np.flatnonzero(can_fire_alone).astype(np.int64)
+        self._bias_run = np.tile(self.bias, max(1, _RUN_NEURONS // self.bias.size))
+        self._sleep_rate = np.full(self.bias.size, self._constants[2])
+        self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
+        self._v = lanes.aligned_zeros((self.current.n_places, self.bias.size), self.current.dtype)
+        self._v.fill(self.v_reset)
+
+    @property
+    def level(self) -> float:
+        """How far the membrane may be from where the current drives it."""
+        return float(abs(self.v_threshold) + 2 * abs(self.v_reset))
+
+    def fix(self, fixing: Fixing) -> None:
+        """H = V + (((X - V + v_reset) * m) >> r) in whole numbers, rate = m / 2^r; the shift rounds down.
+
+        H lies between V and X + v_reset, so V never leaves what v_reset and the currents span, and fits their type.
+        A rate of 1 / 2^r is a shift alone; any other has 15 bits.
+
+        Raises
+        ------
+        NetworkError
+            Without a leak V has no bound.
+        """
+        if not self.leak:
+            raise NetworkError(f"{self.name}: integrate-and-fire without leak has no bound, expected LIF or PLIF")
+        scale = fixing.scale(self.current)
+        mantissa, exponent = math.frexp(float(self.rate))
+        rate, shift = (1, 1 - exponent) if mantissa == 0.5 else (round(float(self.rate) * 2**15), 15)
+        v_threshold, v_reset = (int(rounded(level, scale.exponent)) for level in (self.v_threshold, self.v_reset))
+        self.v_threshold, self.v_reset = v_threshold, v_reset
+        self.bias = rounded(self.bias, scale.exponent, scale.dtype)
+        self._constants = (v_threshold, v_reset, rate, shift)
+        # H grows with V: a neuron fires alone if and only if it does from just below the threshold.
+        last_step_up = (self.bias.astype(np.int64) + v_reset - (v_threshold - 1)) * rate >> shift
+        self._take_constants(last_step_up >= 1)
 
     @property
     def n_neurons(self) -> int:
@@ -129,10 +165,9 @@ class Population:
             self._last_seen = step
 
     def _fire(self, step: int, rows: CurrentRows, begin: int, end: int, clears: bool) -> OpCounts:
-        constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
         n_places = end - begin
         self._n_fired, updates, caught_up, biased, accumulators = _fire(
-            step, rows.value[:n_places], rows.touched[:n_places], self._bias_run, constants, self._sleep_rate,
+            step, rows.value[:n_places], rows.touched[:n_places], self._bias_run, self._constants, self._sleep_rate,
             self.sleepless, self._v[begin:end], self._last_step[begin:end], begin, self._fired, self._n_fired, clears,
         )  # fmt: skip
         return OpCounts(
@@ -202,15 +237,15 @@ def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> P
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _catch_up(n_missed, bias, rate, leak, v_reset, v):
+def _catch_up(n_missed, bias, rate, constants, v):
     """Iterate the steps a sleeping place missed, under its bias alone."""
     for _ in range(n_missed):
         for j in range(v.size):
-            v[j] = v[j] + (bias[j] - leak * (v[j] - v_reset)) * rate[j]
+            v[j] = charge(v[j], bias[j], rate[j], constants)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _wake(step, begin, end, bias, sleep_rate, leak, v_reset, v, last_step):
+def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
     n_missed_in_all = 0
     for place in range(begin, end):
@@ -219,7 +254,7 @@ def _wake(step, begin, end, bias, sleep_rate, leak, v_reset, v, last_step):
         for place in range(begin, end):
             n_missed = step - 1 - last_step[place]
             if n_missed > 0:
-                _catch_up(n_missed, bias, sleep_rate, leak, v_reset, v[place])
+                _catch_up(n_missed, bias, sleep_rate, constants, v[place])
     for place in range(begin, end):
         last_step[place] = step
     return n_missed_in_all
@@ -238,7 +273,7 @@ def _count_touched(touched, place, most):
 def _fire(
     step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired, n_fired, clears
 ):
-    v_threshold, v_reset, rate, leak = constants
+    v_threshold, v_reset, rate, _ = constants
     n_places, n_channels = v.shape
     bias = bias_run[:n_channels]
     n_biased = 0
@@ -255,7 +290,7 @@ def _fire(
         if run == 0:
             for i in range(sleepless.size):
                 j = sleepless[i]
-                h = v[place, j] + (bias[j] - leak * (v[place, j] - v_reset)) * rate
+                h = charge(v[place, j], bias[j], rate, constants)
                 spike = h >= v_threshold
                 v[place, j] = v_reset if spike else h
                 if spike:
@@ -264,10 +299,10 @@ def _fire(
             n_sleeping += 1
             place += 1
             continue
-        n_missed_in_all += _wake(step, place, place + run, bias, sleep_rate, leak, v_reset, v, last_step)
+        n_missed_in_all += _wake(step, place, place + run, bias, sleep_rate, constants, v, last_step)
         begin, end = place * n_channels, (place + run) * n_channels
         first = first_place * n_channels
-        n_fired = lanes.fire(all_values, bias_run, all_v, constants, clears, begin, end, first, fired, n_fired)
+        n_fired = fire(all_values, bias_run, all_v, constants, clears, begin, end, first, fired, n_fired)
         for done in range(place, place + run if clears else place):
             touched[done] = 0
         n_touched += run

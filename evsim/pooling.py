@@ -15,6 +15,7 @@ from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.conv import Window
 from evsim.spikes import Spikes
+from evsim.whole import Claim, Fixing, moved
 
 __all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
 
@@ -125,9 +126,19 @@ class CurrentMaxPool:
         self.source, self.target, self.window = source, target, window
         _, self.wakers = source.join_reader(name)
         target.join_writer(name, source.bias)
+        self._finer = 0
         self._can_hold = len(self.wakers) == 1 and target.writers == [name]
         self._held = HeldRows()
         self.n_inputs = source.n_places * source.n_channels
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """What the source has."""
+        source = fixing.scale(self.source)
+        return Claim(source.exponent, source.exponent, source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """A maximum of whole numbers, then moved to the steps of `target`."""
+        self._finer = self.target.exponent - self.source.exponent
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""
@@ -152,6 +163,8 @@ class CurrentMaxPool:
         comparisons, reads, writes = _pool_current(
             source.value, source.touched, self.window.as_tuple(), target.value, target.touched
         )
+        if self._finer:
+            target.value[...] = moved(target.value, self._finer)
         return OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
 
 

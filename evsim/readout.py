@@ -10,6 +10,7 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, Claim, Fixing, divided, moved, rounded, weight_exponent
 
 __all__ = ["Readout", "RealLinear", "TokenMean"]
 
@@ -38,16 +39,26 @@ class TokenMean:
         self.n_inputs = source.n_places * source.n_channels
         _, self.wakers = source.join_reader(name)
         target.join_writer(name, source.bias)
+        self._is_fixed = False
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """A mean is no larger than the largest value; it is rounded once."""
+        source = fixing.scale(self.source)
+        return Claim(FINEST, FINEST, source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """The quotient is rounded (half up) from the steps of `source` to those of `target`."""
+        self._is_fixed = True
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """Average the current of `step`; sums in float64, so that their order does not show."""
+        """Average the current of `step`; sums in float64 or int64, so that their order does not show."""
         source = self.source.rows(step)
         touched = source.value[source.touched.astype(bool)]
         self.source.release(step, self.name)
         if touched.size == 0:
             return Spikes.none(), OpCounts()
         target = self.target.rows(step)
-        target.value[0] += (touched.sum(axis=0, dtype=np.float64) / self.source.n_places).astype(np.float32)
+        target.value[0] += self._mean(touched).astype(target.value.dtype)
         target.touched[0] = 1
         n_channels = self.source.n_channels
         return Spikes.none(), OpCounts(
@@ -56,6 +67,12 @@ class TokenMean:
             state_reads=touched.size + n_channels,
             state_writes=n_channels,
         )
+
+    def _mean(self, touched: np.ndarray) -> np.ndarray:
+        if not self._is_fixed:
+            return touched.sum(axis=0, dtype=np.float64) / self.source.n_places
+        by = self.target.exponent - self.source.exponent
+        return divided(touched.sum(axis=0, dtype=np.int64), self.source.n_places, by)
 
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
@@ -101,12 +118,25 @@ class RealLinear:
         self.weight = np.asarray(weight, np.float64)
         self.has_bias = bias is not None
         self.n_inputs = source.n_channels
+        self._finer: int | None = None
         _, self.wakers = source.join_reader(name)
         constant = self.weight @ source.bias
         target.join_writer(name, constant if bias is None else constant + bias)
 
+    def claim(self, fixing: Fixing) -> Claim:
+        """Every weight times the largest value of `source`; a sum is rounded once."""
+        source = fixing.scale(self.source)
+        reach = np.abs(self.weight).sum(axis=1).max(initial=0) + self.weight.shape[1] * 2.0**-FINEST
+        return Claim(FINEST, FINEST, float(reach) * source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """Whole weights; a sum is int64 and is rounded once, to the steps of `target`."""
+        exponent = weight_exponent(self.weight, fixing.bits)
+        self.weight = rounded(self.weight, exponent)
+        self._finer = self.source.exponent + exponent - self.target.exponent
+
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """Classify the current of `step`; products are summed in float64, as there is one row."""
+        """Classify the current of `step`; products are summed in float64 or int64, as there is one row."""
         source = self.source.rows(step)
         counts = self._classify(source.value[0], self.target.rows(step)) if source.touched[0] else OpCounts()
         self.source.release(step, self.name)
@@ -118,7 +148,8 @@ class RealLinear:
         self.target.reset()
 
     def _classify(self, value: np.ndarray, target: CurrentRows) -> OpCounts:
-        target.value[0] += (self.weight @ value).astype(np.float32)
+        sums = self.weight @ value
+        target.value[0] += (sums if self._finer is None else moved(sums, -self._finer)).astype(target.value.dtype)
         target.touched[0] = 1
         n_classes, n_channels = self.weight.shape
         macs = n_classes * n_channels
@@ -145,13 +176,19 @@ class Readout:
         self.n_inputs = self.bias.size
         self._by_step: dict[int, np.ndarray] = {}
 
+    def fix(self, fixing: Fixing) -> None:
+        """Logits are float32: a whole current divided by its scale, plus the bias."""
+
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Keep the classifier's current of `step`."""
         rows = self.current.rows(step)
-        self._by_step[step] = rows.value[0] + self.bias
+        self._by_step[step] = self._real(rows.value[0]) + self.bias
         self.current.release(step, self.name)
         n = self.n_inputs
         return Spikes.none(), OpCounts(bias_adds=int(np.count_nonzero(self.bias)), state_reads=n, state_writes=n)
+
+    def _real(self, value: np.ndarray) -> np.ndarray:
+        return np.ldexp(value.astype(np.float32), -self.current.exponent)
 
     def logits_by_step(self, n_steps: int) -> np.ndarray:
         """float32 [n_steps, n_classes]; a step without an event holds the bias."""

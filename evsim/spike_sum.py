@@ -11,6 +11,7 @@ from evsim.current import Current
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, Claim, Fixing, check_payload, divided
 
 __all__ = ["SpikeMean", "SpikeSum"]
 
@@ -32,6 +33,10 @@ class SpikeSum:
     def __init__(self, name: str, n_places: int) -> None:
         self.name = name
         self.n_inputs = 2 * n_places
+
+    def payload_bound(self, bounds: Mapping[str, int]) -> int:
+        """The largest value of an event, from those of the two ports."""
+        return sum(bounds.values())
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Merge the two streams; a silent branch leaves the stream as it is."""
@@ -77,6 +82,15 @@ class SpikeMean:
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
         current.join_writer(name)
+        self._largest_payload: int | None = None
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """A mean is no larger than the largest event; it is rounded once."""
+        return Claim(FINEST, FINEST, fixing.payload, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """The quotient is rounded (half up) to whole steps of the current."""
+        self._largest_payload = fixing.payload
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns, then divide."""
@@ -86,12 +100,19 @@ class SpikeMean:
         sums = np.zeros(self.current.n_channels, np.int64)
         units, graded = _add_columns(spikes.address, _whole(spikes), sums)
         rows = self.current.rows(step)
-        rows.value[0] += (sums / self.n_tokens).astype(np.float32)
+        rows.value[0] += self._divided(sums, spikes).astype(rows.value.dtype)
         rows.touched[0] = 1
         n = len(spikes)
         return Spikes.none(), OpCounts(
             acs=n, unit_acs=units, graded_acs=graded, scalings=sums.size, state_reads=n, state_writes=n
         )
+
+    def _divided(self, sums: np.ndarray, spikes: Spikes) -> np.ndarray:
+        if self._largest_payload is None:
+            return sums / self.n_tokens
+        if spikes.payload is not None:
+            check_payload(self.name, spikes.payload, self._largest_payload)
+        return divided(sums, self.n_tokens, self.current.exponent)
 
     def reset(self) -> None:
         """Forget the current of an unfinished step."""

@@ -22,6 +22,8 @@ from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, Claim, Fixing, rounded
+from evsim.whole_lanes import rescaled
 
 __all__ = ["MapProduct", "RealProduct", "ValueProduct"]
 
@@ -75,13 +77,38 @@ class RealProduct:
             raise NetworkError(f"{name}: operand channels, tokens and output channels are {found}, expected {expected}")
         self.bias, self.wakers = y.join_reader(name)
         self._n_biased = int(np.count_nonzero(self.bias.reshape(n_heads, 2, d)[:, half])) * y.n_places
-        self._operand = np.empty((n_heads, self.n_rows, n_columns), np.float32)
+        self._operand, self._total = np.empty((n_heads, self.n_rows, n_columns), np.float32), np.float32
+        self._shift = 0
         current.join_writer(name)
 
     @property
     def n_inputs(self) -> int:
         """Places the spiking operand has: tokens x heads x rows."""
         return self.current.n_places * self.scale.size * self.n_rows
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """Every row of the largest operand; a finished sum is rounded once."""
+        return Claim(FINEST, FINEST, float(self.scale.max(initial=0)) * self._largest_sum(fixing), 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """X += (m * sum + 2^(r - 1)) >> r, where m / 2^r is the scale, from the steps of `y` to those of `current`.
+
+        m has 15 bits. A sum fits int32 where all rows of the largest operand do, else it is int64; the product with m
+        is int64 and fits as long as a sum has 48 bits, which 2^30 times any number of rows has.
+        """
+        y = fixing.scale(self.y)
+        finest = 15 - int(np.frexp(self.scale.max())[1])
+        self._shift = finest + y.exponent - self.current.exponent
+        if not 1 <= self._shift <= 62:
+            raise NetworkError(f"{self.name}: scale {self.scale.max():g} would be shifted by {self._shift}, expected 1 to 62")
+        self.bias = rounded(self.bias, y.exponent, np.int32)
+        self._operand = self._operand.astype(np.int32)
+        self._total = np.int32 if self._largest_sum(fixing) * 2.0**y.exponent < 2**31 - 1 else np.int64
+        self.scale = rounded(self.scale, finest)
+
+    def _largest_sum(self, fixing: Fixing) -> float:
+        y = fixing.scale(self.y)
+        return self.n_rows * (y.bound * 2.0**-y.exponent + float(np.abs(self.y.bias).max(initial=0)) + 2.0**-y.exponent)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add one row of the operand for each delivered spike, then scale what was touched."""
@@ -99,7 +126,10 @@ class RealProduct:
         operand, target = self._operand, self.current.rows(step)
         _take_operand(self.y.rows(step).value, self.bias, self.half, self.transposed, operand)
         start, row = index_by_pixel(address, target.touched.size * self.scale.size, self.n_rows)
-        acs, scaled = _gather_products(start, row, operand, self.scale, target.value, target.touched)
+        total = np.empty(operand.shape[2], self._total)
+        acs, scaled = _gather_products(
+            start, row, operand, self.scale, self._shift, total, target.value, target.touched
+        )
         return OpCounts(
             acs=acs,
             unit_acs=acs,
@@ -174,9 +204,8 @@ def _add_rows(operand, row, begin, end, total):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather_products(start, row, operand, scale, value, touched):
+def _gather_products(start, row, operand, scale, shift, total, value, touched):
     n_heads, _, n_columns = operand.shape
-    total = np.empty(n_columns, np.float32)
     n_added = 0
     n_touched = 0
     for token in range(touched.size):
@@ -187,7 +216,7 @@ def _gather_products(start, row, operand, scale, value, touched):
             _add_rows(operand[head], row, begin, end, total)
             target = value[token, head * n_columns : (head + 1) * n_columns]
             for j in range(n_columns):
-                target[j] += scale[head] * total[j]
+                target[j] += rescaled(scale[head], total[j], shift)
             touched[token] = 1
             n_added += end - begin
             n_touched += 1

@@ -18,6 +18,7 @@ from evsim.current import Current
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, Claim, Fixing
 
 __all__ = ["Coincidence", "Gate", "TokenSum"]
 
@@ -73,14 +74,31 @@ class TokenSum:
         self.name = name
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
+        self._one = 1
         current.join_writer(name, whole=True)
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """At most every token; whole numbers at any scale, and a membrane likes a fine one."""
+        return Claim(FINEST, FINEST, self.n_inputs // self.current.n_channels, 0)
+
+    def fix(self, fixing: Fixing) -> None:
+        """An event is one whole step of the current's scale.
+
+        Raises
+        ------
+        NetworkError
+            The current's scale is coarser than 1.
+        """
+        if self.current.exponent < 0:
+            raise NetworkError(f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer")
+        self._one = 1 << self.current.exponent
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns."""
         address = inbox["spikes"].address
         n = address.size
         rows = self.current.rows(step)
-        _add_columns(address, self.current.n_channels, rows.value[0])
+        _add_columns(address, self.current.n_channels, self._one, rows.value[0])
         rows.touched[0] |= n > 0
         return Spikes.none(), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
 
@@ -134,9 +152,9 @@ def _intersect(few, many, marks, both):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_columns(address, n_channels, columns):
+def _add_columns(address, n_channels, one, columns):
     for event in range(address.size):
-        columns[address[event] % n_channels] += 1
+        columns[address[event] % n_channels] += one
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

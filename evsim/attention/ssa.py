@@ -20,6 +20,8 @@ from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, Claim, Fixing
+from evsim.whole_lanes import scaled
 
 __all__ = ["SSA"]
 
@@ -81,6 +83,27 @@ class SSA:
         self.official_order = official_order
         self.n_inputs = 3 * current.n_places * current.n_channels
         current.join_writer(name, whole=True)
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """At most every channel of every token; multiples of the scale, and a membrane likes a finer one."""
+        reach = float(self.scale) * self.current.n_places * self.head_channels
+        return Claim(FINEST, FINEST, reach, 0)
+
+    def fix(self, fixing: Fixing) -> None:
+        """The scale, a power of two, in whole steps of the current: products stay exact.
+
+        Raises
+        ------
+        NetworkError
+            The current's scale is coarser than the attention's.
+        """
+        exponent = self.current.exponent
+        if exponent < self._least_exponent():
+            raise NetworkError(f"{self.name}: scale {self.scale:g} in a current of scale 2^{exponent}, expected a finer one")
+        self.scale = np.int64(math.ldexp(float(self.scale), exponent))
+
+    def _least_exponent(self) -> int:
+        return 1 - math.frexp(self.scale)[1]
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply the three operands; nothing is done unless each sent spikes."""
@@ -204,7 +227,7 @@ def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
 def _write_output(scale, sums, target):
     """target += scale * sums; the sums are cleared."""
     for j in range(sums.size):
-        target[j] += scale * np.float32(sums[j])
+        target[j] += scaled(scale, sums[j])
         sums[j] = 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.gather import Blocks, bands, gather, index_cells
 from evsim.spikes import Spikes
+from evsim.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, moved, rounded, weight_exponent
 
 __all__ = ["Conv2d", "Window"]
 
@@ -48,7 +49,7 @@ class Window:
         return (*sizes, self.kernel, self.stride, self.padding)
 
 
-_NO_PAYLOAD = np.empty(0, np.float32)
+_NO_PAYLOAD, _NO_WHOLE_PAYLOAD = np.empty(0, np.float32), np.empty(0, np.int32)
 _BAND_VALUES = 1 << 16
 """Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
 
@@ -111,11 +112,41 @@ class Conv2d:
         self._whole = bands(*places, current.n_places)
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._band: CurrentRows | None = None
+        self._exponent: int | None = None
+        self._largest_payload = 1
 
     @property
     def weight(self) -> np.ndarray:
-        """The weights as given, in float32: [c_out, c_in / groups, kernel, kernel]."""
-        return self.blocks.weight()
+        """The weights as given (in fixed point: as rounded), float32: [c_out, c_in / groups, kernel, kernel]."""
+        return np.ldexp(self.blocks.weight(), -(self._exponent or 0))
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """All weights of one output, each with the largest payload: no subset of the events sums to more."""
+        exponent = self._weight_exponent(fixing.bits)
+        terms = np.abs(self.weight.astype(np.float64)).sum(axis=(1, 2, 3)).max(initial=0)
+        n_terms = self.blocks.n_in * self.blocks.kernel**2
+        wish = min(FINEST, exponent + GUARD)
+        return Claim(wish, exponent, terms * fixing.payload, n_terms * fixing.payload)
+
+    def fix(self, fixing: Fixing) -> None:
+        """Whole weights, in steps at least as coarse as those of the current.
+
+        All weights of one sign that one output meets in a block fit int16, so that any subset of them does, in any
+        order: within a block sums are int16, then they are shifted and added to the current.
+        """
+        weight, scale = self.weight, fixing.scale(self.current)
+        exponent = min(self._weight_exponent(fixing.bits), scale.exponent)
+        whole = rounded(weight, exponent, np.int16)
+        self.blocks = Blocks.of(whole, self.groups, np.int16, scale.exponent - exponent)
+        self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
+
+    def _weight_exponent(self, bits: int) -> int:
+        """The finest scale at which a weight fits `bits`, and the sums of a block int16."""
+        weight = self.weight
+        exponent = weight_exponent(weight, bits)
+        while self.blocks.largest_sum(rounded(weight, exponent)) > np.iinfo(np.int16).max:
+            exponent -= 1
+        return exponent
 
     @property
     def n_inputs(self) -> int:
@@ -141,18 +172,17 @@ class Conv2d:
         self.current.reset()
 
     def _project(self, spikes: Spikes, step: int) -> OpCounts:
-        blocks, window = self.blocks, self.window
-        n_cells = window.height * window.width * blocks.n_pixel_cells
-        address = np.ascontiguousarray(spikes.address)
-        start = index_cells(address, n_cells, blocks.cell_size)
         is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
-        payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
+        if is_real and self._exponent is not None:
+            return self._project_pixels(spikes, step)
         taker = None if is_real else self.current.taker(step)
         target = self.current.rows(step) if taker is None else self._band_rows()
+        start, address = self._index(spikes)
+        payload = self._payload(spikes)
         sums = units = graded = accumulators = 0
         for first, last, begin, end in self._whole if taker is None else self._bands:
             counts = gather(
-                start, address, payload, blocks, self._window, (first, last, begin), target.value, target.touched
+                start, address, payload, self.blocks, self._window, (first, last, begin), target.value, target.touched
             )
             if taker is not None:
                 taker.take(step, target, begin, end)
@@ -162,6 +192,37 @@ class Conv2d:
         if is_real:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
+
+    def _index(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
+        blocks, window = self.blocks, self.window
+        address = np.ascontiguousarray(spikes.address)
+        return index_cells(address, window.height * window.width * blocks.n_pixel_cells, blocks.cell_size), address
+
+    def _payload(self, spikes: Spikes) -> np.ndarray:
+        """The payload in the arithmetic of the weights."""
+        if self._exponent is None:
+            return _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
+        if spikes.payload is None:
+            return _NO_WHOLE_PAYLOAD
+        check_payload(self.name, spikes.payload, self._largest_payload)
+        return spikes.payload
+
+    def _project_pixels(self, spikes: Spikes, step: int) -> OpCounts:
+        """Real values, rounded to whole steps: their sums are int64 and are rounded once, to the current's scale.
+
+        A value that is rounded to zero is no event.
+        """
+        check_payload(self.name, spikes.payload, self._largest_payload)
+        pixel = rounded(spikes.payload, PIXEL_BITS, np.int32)
+        start, address = self._index(Spikes(spikes.address[pixel != 0]))
+        target, sums = self.current.rows(step), np.zeros((self.current.n_places, self.n_out), np.int64)
+        first, last, begin, _ = self._whole[0]
+        blocks = replace(self.blocks, shift=0)
+        counts = gather(
+            start, address, pixel[pixel != 0], blocks, self._window, (first, last, begin), sums, target.touched
+        )
+        target.value[...] += moved(sums, self.blocks.shift - PIXEL_BITS).astype(target.value.dtype)
+        return OpCounts(macs=counts[0], weight_reads=counts[0], state_reads=counts[3], state_writes=counts[3])
 
     def _band_rows(self) -> CurrentRows:
         if self._band is None:

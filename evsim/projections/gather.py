@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from evsim import lanes
+from evsim.whole_lanes import add_rows
 
 __all__ = ["Blocks", "bands", "gather", "index_cells"]
 
@@ -30,7 +31,7 @@ class Blocks:
 
     Parameters
     ----------
-    values : float32 [n]
+    values : float32 or int16 [n]
         For each group, panel of output channels, kernel row, span of kernel columns and cell: rows of a panel.
     n_groups, n_in, n_out : int
         Groups, and the channels of one group.
@@ -39,6 +40,8 @@ class Blocks:
         Kernel columns of a block: all of them where they fit, else one.
     n_cells : int
         Into how many cells the input channels of a group are cut; more than one only where span is 1.
+    shift : int
+        Of whole weights: sums of a block are multiplied by 2^shift.
     """
 
     values: np.ndarray
@@ -48,17 +51,18 @@ class Blocks:
     kernel: int
     span: int
     n_cells: int
+    shift: int = 0
 
     @staticmethod
-    def of(weight: np.ndarray, groups: int = 1) -> Blocks:
+    def of(weight: np.ndarray, groups: int = 1, dtype: type = np.float32, shift: int = 0) -> Blocks:
         """From [c_out, c_in / groups, kernel, kernel]."""
         c_out, n_in, kernel, _ = weight.shape
         n_out = c_out // groups
         fits = groups == 1 and kernel * n_in <= _BLOCK_ROWS
         span = kernel if fits else 1
         n_cells = 1 if fits else next(n for n in range(1, n_in + 1) if n_in % n == 0 and n_in // n <= _BLOCK_ROWS)
-        values = lanes.aligned_zeros((weight.size,))
-        blocks = Blocks(values, groups, n_in, n_out, kernel, span, n_cells)
+        values = lanes.aligned_zeros((weight.size,), dtype)
+        blocks = Blocks(values, groups, n_in, n_out, kernel, span, n_cells, shift)
         for place, part in blocks._panels(weight):
             place[...] = part
         return blocks
@@ -80,9 +84,14 @@ class Blocks:
         """Channels of one cell."""
         return self.n_in // self.n_cells
 
-    def as_tuple(self) -> tuple[int, int, int, int, int]:
+    def as_tuple(self) -> tuple[int, int, int, int, int, int]:
         """What the kernel takes."""
-        return self.n_groups, self.n_in, self.n_out, self.span, self.n_cells
+        return self.n_groups, self.n_in, self.n_out, self.span, self.n_cells, self.shift
+
+    def largest_sum(self, weight: np.ndarray) -> int:
+        """The largest absolute sum of weights of one sign that one output can meet in one block."""
+        parts = weight.reshape(-1, self.n_cells, self.cell_size, self.kernel, self.kernel // self.span, self.span)
+        return max(int(np.maximum(sign * parts, 0).sum(axis=(2, 5)).max(initial=0)) for sign in (1, -1))
 
     def _panels(self, weight: np.ndarray):
         """Pairs of views of equal shape, panel by panel: in the blocks, and in the weight."""
@@ -108,8 +117,8 @@ def gather(start, address, payload, blocks: Blocks, window, tiles, value, touche
     start : int32 [n_pixels * n_pixel_cells + 1]
         See `index_cells`.
     address : int32 [n]
-    payload : float32 [n]
-        Empty for binary spikes.
+    payload : float32 [n] or int32 [n]
+        Empty for binary spikes; whole with whole weights.
     blocks : Blocks
     window : tuple of int
         See `Window.as_tuple`.
@@ -178,7 +187,7 @@ def _tile(number, out_height, out_width):
 def _touch(start, payload, layout, window, group, y_out, x_out):
     """Events of one receptive field and group, the sum of their sizes, and those of a payload other than 1."""
     height, width, _, _, kernel, stride, padding = window
-    n_groups, _, _, _, n_cells = layout
+    n_groups, _, _, _, n_cells, _ = layout
     n_events, n_units, n_graded = 0, 0.0, 0
     y, x = y_out * stride - padding, x_out * stride - padding
     x_first, x_end = max(x, 0), min(x + kernel, width)
@@ -204,7 +213,7 @@ def _touch(start, payload, layout, window, group, y_out, x_out):
 def _pass_block(start, address, payload, weights, first, layout, window, tile, place, value):
     """Let the pixels of a tile pass over one block."""
     height, width, _, out_width, _, stride, padding = window
-    n_groups, n_in, n_out, span, n_cells = layout
+    n_groups, n_in, n_out, span, n_cells, shift = layout
     group, cell, tap_row, tap_col, channel, panel = place
     n_pixel_cells = n_groups * n_cells
     which = group * n_cells + cell
@@ -224,16 +233,13 @@ def _pass_block(start, address, payload, weights, first, layout, window, tile, p
             if begin < end:
                 origin = (y * width + x) * n_groups * n_in + which * cell_size
                 at = (y_out * out_width + x_out - pixel_0) * n_groups * n_out + group * n_out + channel
-                if payload.size == 0:
-                    lanes.add_rows(weights, first, address, payload, begin, end, origin, value, at, panel)
-                else:
-                    lanes.add_scaled_rows(weights, first, address, payload, begin, end, origin, value, at, panel)
+                add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather(start, address, payload, weights, layout, window, tiles, value, touched):
     out_height, out_width, kernel = window[2], window[3], window[4]
-    n_groups, n_in, n_out, span, n_cells = layout
+    n_groups, n_in, n_out, span, n_cells, _ = layout
     n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
     for number in range(tiles[0], tiles[1]):
         tile = (*_tile(number, out_height, out_width), tiles[2])
