@@ -34,7 +34,7 @@ _BYTES = 64
 def _add_whole_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift):
     """target[at : at + width] += 2^shift * (sum of rows of weights, times payload where there is one).
 
-    The row of event e begins at ``weights[first + (address[e] - origin) * width]``, flat; width is 64, 32, 16 or less.
+    The row of event e begins at ``weights[first + (address[e] - origin) * width]``, flat; width is 128, 64, 32, 16 or less.
     """
     weights, target = weights.reshape(-1), target.reshape(-1)
     for event in range(begin, end):
@@ -61,7 +61,7 @@ def _add_rows_in_registers(context, builder, signature, arguments):
     return context.get_dummy_value()
 
 
-def _add_in_panels(events, target, width, shift, kind, panels=(64, 32, 16)):
+def _add_in_panels(events, target, width, shift, kind, panels=(128, 64, 32, 16)):
     """A branch for each width the vectors can do, and one for the rest; `kind` is the type of a sum in a register."""
     if not panels:
         return _add_narrow(events, target, width, shift)

@@ -99,7 +99,7 @@ class Blocks:
         for group in range(self.n_groups):
             first = 0
             while first < self.n_out:
-                width = _panel_width(self.n_out - first)
+                width = _panel_width(self.n_out - first, self.values.itemsize)
                 begin = group * self.n_out + first
                 place = self.values[begin * n_rows : (begin + width) * n_rows]
                 place = place.reshape(kernel, kernel // span, self.n_cells, span, self.cell_size, width)
@@ -156,8 +156,10 @@ def _index_cells(address, cell_size, start):
 
 
 @njit(cache=True, nogil=True)
-def _panel_width(n_left):
-    """Output channels of the next panel: what the vector primitives come in, and a rest."""
+def _panel_width(n_left, n_bytes):
+    """Output channels of the next panel: what the vector primitives come in for weights so wide, and a rest."""
+    if n_bytes == 2 and n_left >= 128:
+        return 128
     return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
 
 
@@ -260,7 +262,7 @@ def _gather(start, address, payload, weights, layout, window, tiles, value, touc
             first = group * n_out * kernel * kernel * n_in
             channel = 0
             while channel < n_out:
-                panel = _panel_width(n_out - channel)
+                panel = _panel_width(n_out - channel, weights.itemsize)
                 for tap_row in range(kernel):
                     for tap_col in range(0, kernel, span):
                         for cell in range(n_cells):
