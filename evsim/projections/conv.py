@@ -11,7 +11,7 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
-from evsim.projections.gather import Blocks, bands, gather, index_cells
+from evsim.projections.gather import Blocks, Gathering, bands, gather_tiles, index_cells
 from evsim.spikes import Spikes
 
 __all__ = ["Conv2d", "Window"]
@@ -49,7 +49,7 @@ class Window:
 
 
 _NO_PAYLOAD = np.empty(0, np.float32)
-_BAND_VALUES = 1 << 16
+_BAND_VALUES = 1 << 14
 """Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
 
 
@@ -108,8 +108,8 @@ class Conv2d:
         self._held = HeldRows()
         places = (window.out_height, window.out_width)
         self._window = window.as_tuple()
-        self._whole = bands(*places, current.n_places)
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
+        self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
 
     @property
@@ -147,17 +147,14 @@ class Conv2d:
         start = index_cells(address, n_cells, blocks.cell_size)
         is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
         payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
+        gathering = Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
         taker = None if is_real else self.current.taker(step)
-        target = self.current.rows(step) if taker is None else self._band_rows()
-        sums = units = graded = accumulators = 0
-        for first, last, begin, end in self._whole if taker is None else self._bands:
-            counts = gather(
-                start, address, payload, blocks, self._window, (first, last, begin), target.value, target.touched
-            )
-            if taker is not None:
-                taker.take(step, target, begin, end)
-            sums, units = sums + counts[0], units + counts[1]
-            graded, accumulators = graded + counts[2], accumulators + counts[3]
+        if taker is None:
+            target = self.current.rows(step)
+            counts = gather_tiles(gathering, self._all_tiles, target.value, target.touched)
+        else:
+            counts = taker.take(step, gathering, self._bands, self._band_rows())
+        sums, units, graded, accumulators = counts
         memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
         if is_real:
             return OpCounts(macs=sums, **memory)
@@ -165,5 +162,5 @@ class Conv2d:
 
     def _band_rows(self) -> CurrentRows:
         if self._band is None:
-            self._band = self.current.new_rows(max(end - begin for _, _, begin, end in self._bands))
+            self._band = self.current.new_rows(int((self._bands[:, 3] - self._bands[:, 2]).max()))
         return self._band
