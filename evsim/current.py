@@ -28,14 +28,15 @@ class CurrentRows:
 
 
 class Taker(Protocol):
-    """The only reader of a current with one writer: it may take a band of rows as soon as it is written.
+    """The only reader of a current with one writer: it may take rows band by band, as they are written.
 
-    A map of currents is larger than the caches; a band is read, and cleared, while it is in the nearest one.
+    A map of currents is larger than the caches; a band is read, and cleared, while it is in the nearest one. The
+    writer hands over what it would do (its gathering), the bands, and rows for one of them.
     """
 
     def takes(self, step: int) -> bool: ...
 
-    def take(self, step: int, band: CurrentRows, begin: int, end: int) -> None: ...
+    def take(self, step: int, gathering: tuple, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]: ...
 
 
 class Current:

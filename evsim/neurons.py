@@ -12,6 +12,7 @@ from evsim import lanes
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
+from evsim.projections.gather import Gathering, gather_tiles
 from evsim.spikes import Spikes
 from evsim.whole import Fixing, rounded
 from evsim.whole_lanes import charge, fire
@@ -88,7 +89,7 @@ class Population:
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
-        self._part, self._n_fired, self._last_seen = OpCounts(), 0, -1
+        self._n_fired, self._last_seen = 0, -1
         self.is_eager = False
         current.offer(self)
 
@@ -144,8 +145,7 @@ class Population:
         if step in self._taken:
             return self._taken.pop(step)
         is_last = self.current.is_last_reader(self.name)
-        self._n_fired = 0
-        counts = self._fire(step, self.current.rows(step), 0, self.current.n_places, is_last)
+        counts = self._fire(step, self.current.rows(step), is_last)
         self.current.release(step, self.name, is_clear=is_last)
         self._last_seen = step
         return Spikes(self._fired[: self._n_fired].copy()), counts
@@ -154,22 +154,24 @@ class Population:
         """Whether currents of `step` may come band by band: no neuron has a step before it still to do."""
         return self.is_eager and (not self.wakes_itself or self._last_seen == step - 1)
 
-    def take(self, step: int, band: CurrentRows, begin: int, end: int) -> None:
-        """Update the places from `begin` to `end`, in order; `handle` then has what fired."""
-        if begin == 0:
-            self._n_fired = 0
-        counts = self._fire(step, band, begin, end, clears=True)
-        self._part = counts if begin == 0 else self._part + counts
-        if end == self.current.n_places:
-            self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._part
-            self._last_seen = step
-
-    def _fire(self, step: int, rows: CurrentRows, begin: int, end: int, clears: bool) -> OpCounts:
-        n_places = end - begin
-        self._n_fired, updates, caught_up, biased, accumulators = _fire(
-            step, rows.value[:n_places], rows.touched[:n_places], self._bias_run, self._constants, self._sleep_rate,
-            self.sleepless, self._v[begin:end], self._last_step[begin:end], begin, self._fired, self._n_fired, clears,
+    def take(self, step: int, gathering: Gathering, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]:
+        """Gather band after band and update its neurons; `handle` then has what fired. Returns gather's counts."""
+        counts, self._n_fired, *fired = _gather_and_fire(
+            gathering, bands, band.value, band.touched,
+            step, self._bias_run, self._constants, self._sleep_rate, self.sleepless, self._v, self._last_step, self._fired,
         )  # fmt: skip
+        self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._counts(*fired)
+        self._last_seen = step
+        return counts
+
+    def _fire(self, step: int, rows: CurrentRows, clears: bool) -> OpCounts:
+        self._n_fired, *fired = _fire(
+            step, rows.value, rows.touched, self._bias_run, self._constants, self._sleep_rate,
+            self.sleepless, self._v, self._last_step, 0, self._fired, 0, clears,
+        )  # fmt: skip
+        return self._counts(*fired)
+
+    def _counts(self, updates: int, caught_up: int, biased: int, accumulators: int) -> OpCounts:
         return OpCounts(
             updates=updates + caught_up,
             bias_adds=biased,
@@ -311,3 +313,24 @@ def _fire(
     n_caught_up = n_missed_in_all * (n_channels - sleepless.size)
     n_bias_adds = (n_touched + n_missed_in_all) * n_biased + (n_sleeping - n_missed_in_all) * n_biased_sleepless
     return n_fired, n_updates, n_caught_up, n_bias_adds, n_touched * n_channels
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gather_and_fire(
+    gathering, bands, value, touched, step, bias_run, constants, sleep_rate, sleepless, v, last_step, fired
+):
+    """For each band: the sums of its places, then one step of its neurons, while both are in the nearest cache."""
+    added, units, graded, accumulators = 0, 0, 0, 0
+    n_fired, updates, caught_up, biased, read = 0, 0, 0, 0, 0
+    for i in range(bands.shape[0]):
+        begin, end = bands[i, 2], bands[i, 3]
+        counts = gather_tiles(gathering, (bands[i, 0], bands[i, 1], begin), value, touched)
+        added, units = added + counts[0], units + counts[1]
+        graded, accumulators = graded + counts[2], accumulators + counts[3]
+        more = _fire(
+            step, value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
+            sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, True,
+        )  # fmt: skip
+        n_fired, updates, caught_up = more[0], updates + more[1], caught_up + more[2]
+        biased, read = biased + more[3], read + more[4]
+    return (added, units, graded, accumulators), n_fired, updates, caught_up, biased, read

@@ -11,7 +11,7 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
-from evsim.projections.gather import Blocks, bands, gather, index_cells
+from evsim.projections.gather import Blocks, Gathering, bands, gather_tiles, index_cells
 from evsim.spikes import Spikes
 from evsim.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, moved, rounded, weight_exponent
 
@@ -50,7 +50,7 @@ class Window:
 
 
 _NO_PAYLOAD, _NO_WHOLE_PAYLOAD = np.empty(0, np.float32), np.empty(0, np.int32)
-_BAND_VALUES = 1 << 16
+_BAND_VALUES = 1 << 14
 """Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
 
 
@@ -109,8 +109,8 @@ class Conv2d:
         self._held = HeldRows()
         places = (window.out_height, window.out_width)
         self._window = window.as_tuple()
-        self._whole = bands(*places, current.n_places)
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
+        self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
         self._exponent: int | None = None
         self._largest_payload = 1
@@ -176,27 +176,23 @@ class Conv2d:
         if is_real and self._exponent is not None:
             return self._project_pixels(spikes, step)
         taker = None if is_real else self.current.taker(step)
-        target = self.current.rows(step) if taker is None else self._band_rows()
-        start, address = self._index(spikes)
-        payload = self._payload(spikes)
-        sums = units = graded = accumulators = 0
-        for first, last, begin, end in self._whole if taker is None else self._bands:
-            counts = gather(
-                start, address, payload, self.blocks, self._window, (first, last, begin), target.value, target.touched
-            )
-            if taker is not None:
-                taker.take(step, target, begin, end)
-            sums, units = sums + counts[0], units + counts[1]
-            graded, accumulators = graded + counts[2], accumulators + counts[3]
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        if taker is None:
+            target = self.current.rows(step)
+            counts = gather_tiles(gathering, self._all_tiles, target.value, target.touched)
+        else:
+            counts = taker.take(step, gathering, self._bands, self._band_rows())
+        sums, units, graded, accumulators = counts
         memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
         if is_real:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
 
-    def _index(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
-        blocks, window = self.blocks, self.window
-        address = np.ascontiguousarray(spikes.address)
-        return index_cells(address, window.height * window.width * blocks.n_pixel_cells, blocks.cell_size), address
+    def _gathering(self, address: np.ndarray, payload: np.ndarray, blocks: Blocks) -> Gathering:
+        address = np.ascontiguousarray(address)
+        n_cells = self.window.height * self.window.width * blocks.n_pixel_cells
+        start = index_cells(address, n_cells, blocks.cell_size)
+        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
 
     def _payload(self, spikes: Spikes) -> np.ndarray:
         """The payload in the arithmetic of the weights."""
@@ -214,17 +210,14 @@ class Conv2d:
         """
         check_payload(self.name, spikes.payload, self._largest_payload)
         pixel = rounded(spikes.payload, PIXEL_BITS, np.int32)
-        start, address = self._index(Spikes(spikes.address[pixel != 0]))
+        is_event = pixel != 0
+        gathering = self._gathering(spikes.address[is_event], pixel[is_event], replace(self.blocks, shift=0))
         target, sums = self.current.rows(step), np.zeros((self.current.n_places, self.n_out), np.int64)
-        first, last, begin, _ = self._whole[0]
-        blocks = replace(self.blocks, shift=0)
-        counts = gather(
-            start, address, pixel[pixel != 0], blocks, self._window, (first, last, begin), sums, target.touched
-        )
+        counts = gather_tiles(gathering, self._all_tiles, sums, target.touched)
         target.value[...] += moved(sums, self.blocks.shift - PIXEL_BITS).astype(target.value.dtype)
         return OpCounts(macs=counts[0], weight_reads=counts[0], state_reads=counts[3], state_writes=counts[3])
 
     def _band_rows(self) -> CurrentRows:
         if self._band is None:
-            self._band = self.current.new_rows(max(end - begin for _, _, begin, end in self._bands))
+            self._band = self.current.new_rows(int((self._bands[:, 3] - self._bands[:, 2]).max()))
         return self._band

@@ -10,6 +10,7 @@ interval begins.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,7 +18,7 @@ from numba import njit
 from evsim import lanes
 from evsim.whole_lanes import add_rows
 
-__all__ = ["Blocks", "bands", "gather", "index_cells"]
+__all__ = ["Blocks", "Gathering", "bands", "gather_tiles", "index_cells"]
 
 _BLOCK_ROWS = 256
 """Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
@@ -109,8 +110,8 @@ class Blocks:
                 first += width
 
 
-def gather(start, address, payload, blocks: Blocks, window, tiles, value, touched):
-    """value[y, x, :] += sum over the events of the receptive field of payload * weight row.
+class Gathering(NamedTuple):
+    """What the kernel needs of one call of a projection, whatever tiles it is to compute.
 
     Parameters
     ----------
@@ -119,21 +120,20 @@ def gather(start, address, payload, blocks: Blocks, window, tiles, value, touche
     address : int32 [n]
     payload : float32 [n] or int32 [n]
         Empty for binary spikes; whole with whole weights.
-    blocks : Blocks
+    weights : float32 or int16 [n]
+        `Blocks.values`.
+    layout : tuple of int
+        See `Blocks.as_tuple`.
     window : tuple of int
         See `Window.as_tuple`.
-    tiles : (int, int, int)
-        First and last + 1 tile of output pixels to compute, and which output pixel is row 0 of `value`.
-    value, touched : arrays
-        Of the `Current`, or of a band of it, see `bands`.
-
-    Returns
-    -------
-    sums, units, graded, accumulators : int
-        Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
-        accumulators touched.
     """
-    return _gather(start, address, payload, blocks.values, blocks.as_tuple(), window, tiles, value, touched)
+
+    start: np.ndarray
+    address: np.ndarray
+    payload: np.ndarray
+    weights: np.ndarray
+    layout: tuple[int, ...]
+    window: tuple[int, ...]
 
 
 def index_cells(address: np.ndarray, n_cells: int, cell_size: int) -> np.ndarray:
@@ -163,10 +163,10 @@ def _panel_width(n_left, n_bytes):
     return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
 
 
-def bands(out_height: int, out_width: int, n_pixels: int) -> list[tuple[int, int, int, int]]:
-    """Cut an output map into bands of `n_pixels` or a little more: (first tile, last + 1, first pixel, last + 1).
+def bands(out_height: int, out_width: int, n_pixels: int) -> np.ndarray:
+    """Cut an output map into bands of `n_pixels` or a little more: first tile, last + 1, first pixel, last + 1.
 
-    A band is whole rows of pixels, or a part of the only row: its pixels follow one another.
+    A band is whole rows of pixels, or a part of the only row: its pixels follow one another. int64 [n_bands, 4].
     """
     n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), -(-out_width // _TILE_PIXELS)
     n_tiles = -(-out_height // n_rows) * n_tiles_row
@@ -174,7 +174,8 @@ def bands(out_height: int, out_width: int, n_pixels: int) -> list[tuple[int, int
     step = a_row * -(-n_pixels // a_row_pixels)
     starts = range(0, n_tiles, step)
     pixels = [start // a_row * a_row_pixels for start in starts] + [out_height * out_width]
-    return [(start, min(n_tiles, start + step), pixels[i], pixels[i + 1]) for i, start in enumerate(starts)]
+    cut = [(start, min(n_tiles, start + step), pixels[i], pixels[i + 1]) for i, start in enumerate(starts)]
+    return np.array(cut, np.int64)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -186,89 +187,125 @@ def _tile(number, out_height, out_width):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _touch(start, payload, layout, window, group, y_out, x_out):
-    """Events of one receptive field and group, the sum of their sizes, and those of a payload other than 1."""
-    height, width, _, _, kernel, stride, padding = window
-    n_groups, _, _, _, n_cells, _ = layout
-    n_events, n_units, n_graded = 0, 0.0, 0
-    y, x = y_out * stride - padding, x_out * stride - padding
-    x_first, x_end = max(x, 0), min(x + kernel, width)
-    for row in range(max(y, 0), min(y + kernel, height)):
-        pixel, pixel_end = row * width + x_first, row * width + x_end
-        if n_groups == 1:
-            begin, end = start[pixel * n_cells], start[pixel_end * n_cells]
-            n_events += end - begin
-            for event in range(begin, end if payload.size else begin):
-                n_units += abs(payload[event])
-                n_graded += payload[event] != 1
-            continue
-        for p in range(pixel, pixel_end):
-            begin, end = start[(p * n_groups + group) * n_cells], start[(p * n_groups + group + 1) * n_cells]
-            n_events += end - begin
-            for event in range(begin, end if payload.size else begin):
-                n_units += abs(payload[event])
-                n_graded += payload[event] != 1
-    return n_events, n_units, n_graded
+def _list_calls(start, window, layout, tile, place, calls, n_events):
+    """The pixels of a tile that have events in one block, as (begin, end, origin, place of the sums); how many.
 
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _pass_block(start, address, payload, weights, first, layout, window, tile, place, value):
-    """Let the pixels of a tile pass over one block."""
+    `n_events` grows by the events of each pixel of the tile.
+    """
     height, width, _, out_width, _, stride, padding = window
-    n_groups, n_in, n_out, span, n_cells, shift = layout
-    group, cell, tap_row, tap_col, channel, panel = place
-    n_pixel_cells = n_groups * n_cells
-    which = group * n_cells + cell
-    cell_size = n_in // n_cells
+    n_groups, n_in, n_out, span, n_cells, _ = layout
+    group, cell, tap_row, tap_col = place
+    n_pixel_cells, which = n_groups * n_cells, group * n_cells + cell
+    within = which * (n_in // n_cells)
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
+    n = 0
     for y_out in range(y_begin, y_end):
         y = y_out * stride + tap_row - padding
         if y < 0 or y >= height:
             continue
-        for x_out in range(x_begin, x_stop):
-            x = x_out * stride + tap_col - padding
+        pixel = y_out * out_width + x_begin - pixel_0
+        in_tile = (y_out - y_begin) * (x_stop - x_begin)
+        for i in range(x_stop - x_begin):
+            x = (x_begin + i) * stride + tap_col - padding
             x_first, x_end = max(x, 0), min(x + span, width)
             if x_first >= x_end:
                 continue
             begin = start[(y * width + x_first) * n_pixel_cells + which]
             end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
-            if begin < end:
-                origin = (y * width + x) * n_groups * n_in + which * cell_size
-                at = (y_out * out_width + x_out - pixel_0) * n_groups * n_out + group * n_out + channel
-                add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
+            call = calls[n]
+            call[0], call[1] = begin, end
+            call[2] = (y * width + x) * n_groups * n_in + within
+            call[3] = ((pixel + i) * n_groups + group) * n_out
+            n_events[in_tile + i] += end - begin
+            n += begin < end
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _touch(tile, out_width, n_events, touched):
+    """Mark the pixels that have events; how many they are, and their events."""
+    y_begin, y_end, x_begin, x_stop, pixel_0 = tile
+    n_touched, n_all, i = 0, 0, 0
+    for y_out in range(y_begin, y_end):
+        for x_out in range(x_begin, x_stop):
+            if n_events[i] > 0:
+                touched[y_out * out_width + x_out - pixel_0] = 1
+                n_touched += 1
+                n_all += n_events[i]
+                n_events[i] = 0
+            i += 1
+    return n_touched, n_all
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _weigh(payload, calls, n_calls):
+    """The sum of the sizes of the listed events, and those of a payload other than 1."""
+    n_units, n_graded = 0.0, 0
+    for i in range(n_calls):
+        for event in range(calls[i, 0], calls[i, 1]):
+            n_units += abs(payload[event])
+            n_graded += payload[event] != 1
+    return n_units, n_graded
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel, shift, value):
+    """Let the pixels of a tile pass over one block."""
+    for i in range(n_calls):
+        call = calls[i]
+        begin, end, origin, at = call[0], call[1], call[2], call[3] + channel
+        add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(start, address, payload, weights, layout, window, tiles, value, touched):
+def gather_tiles(gathering, tiles, value, touched):
+    """value[y, x, :] += sum over the events of the receptive field of payload * weight row.
+
+    Parameters
+    ----------
+    gathering : Gathering
+    tiles : (int, int, int)
+        First and last + 1 tile of output pixels to compute, and which output pixel is row 0 of `value`.
+    value, touched : arrays
+        Of the `Current`, or of a band of it, see `bands`.
+
+    Returns
+    -------
+    sums, units, graded, accumulators : int
+        Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
+        accumulators touched.
+    """
+    start, address, payload, weights, layout, window = gathering
     out_height, out_width, kernel = window[2], window[3], window[4]
-    n_groups, n_in, n_out, span, n_cells, _ = layout
+    n_groups, n_in, n_out, span, n_cells, shift = layout
+    n_blocks, block_size = kernel * (kernel // span) * n_cells, span * (n_in // n_cells)
+    calls, n_calls = np.empty((n_blocks, _TILE_PIXELS, 4), np.int64), np.empty(n_blocks, np.int64)
+    n_events = np.zeros(_TILE_PIXELS, np.int64)
     n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
     for number in range(tiles[0], tiles[1]):
         tile = (*_tile(number, out_height, out_width), tiles[2])
         for group in range(n_groups):
-            tile_events = 0
-            for y in range(tile[0], tile[1]):
-                for x in range(tile[2], tile[3]):
-                    events, units, graded = _touch(start, payload, layout, window, group, y, x)
-                    if events > 0:
-                        touched[y * out_width + x - tiles[2]] = 1
-                        n_touched += 1
-                        tile_events += events
-                        n_units += units
-                        n_graded += graded
-            if tile_events == 0:
+            for block in range(n_blocks):
+                tap, cell = block // n_cells, block % n_cells
+                place = (group, cell, tap // (kernel // span), tap % (kernel // span) * span)
+                n_calls[block] = _list_calls(start, window, layout, tile, place, calls[block], n_events)
+                if payload.size:
+                    units, graded = _weigh(payload, calls[block], n_calls[block])
+                    n_units += units
+                    n_graded += graded
+            pixels, events = _touch(tile, out_width, n_events, touched)
+            if events == 0:
                 continue
-            n_added += tile_events
+            n_touched += pixels
+            n_added += events
             first = group * n_out * kernel * kernel * n_in
             channel = 0
             while channel < n_out:
                 panel = _panel_width(n_out - channel, weights.itemsize)
-                for tap_row in range(kernel):
-                    for tap_col in range(0, kernel, span):
-                        for cell in range(n_cells):
-                            place = (group, cell, tap_row, tap_col, channel, panel)
-                            _pass_block(start, address, payload, weights, first, layout, window, tile, place, value)
-                            first += span * (n_in // n_cells) * panel
+                for block in range(n_blocks):
+                    listed, n_listed = calls[block], n_calls[block]
+                    _pass_block(address, payload, weights, first, listed, n_listed, channel, panel, shift, value)
+                    first += block_size * panel
                 channel += panel
     n_units = n_units if payload.size else float(n_added)
     return n_added * n_out, np.int64(n_units) * n_out, n_graded * n_out, n_touched * n_out
