@@ -126,18 +126,16 @@ class CurrentMaxPool:
         _, self.wakers = source.join_reader(name)
         target.join_writer(name, source.bias)
         self._can_hold = len(self.wakers) == 1 and target.writers == [name]
-        self._held = HeldRows()
+        self._held = HeldRows(target, name)
         self.n_inputs = source.n_places * source.n_channels
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""
-        target = self.target.rows(step)
         cause = self.source.still_cause(step) if self._can_hold else None
-        counts = self._held.replay(cause, target)
-        if counts is None:
-            counts = self._pool(step, target)
-            if cause is not None:
-                self._held.keep(cause, target)
+        if cause is None:
+            counts = self._pool(step, self.target.rows(step))
+        else:
+            counts = self._held.write(step, cause, lambda rows: self._pool(step, rows))
         self.source.release(step, self.name)
         return Spikes.none(), counts
 

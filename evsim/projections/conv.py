@@ -105,9 +105,9 @@ class Conv2d:
         self.current = current
         current.join_writer(name, bias)
         self._is_first_writer = current.writers == [name]
-        self._held = HeldRows()
+        self._held = HeldRows(current, name)
         places = (window.out_height, window.out_width)
-        self._window = window.as_tuple()
+        self._window, self._layout = window.as_tuple(), self.blocks.as_tuple()
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
@@ -125,15 +125,10 @@ class Conv2d:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
         spikes = inbox["spikes"]
-        if not (self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32):
-            return Spikes.none(), self._project(spikes, step)
-        target = self.current.rows(step)
-        counts = self._held.replay(spikes, target)  # a still image comes as the same object at every step
-        if counts is None:
-            counts = self._project(spikes, step)
-            self._held.keep(spikes, target)
-        self.current.mark_still(step, spikes)
-        return Spikes.none(), counts
+        if self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32:
+            self.current.mark_still(step, spikes)
+            return Spikes.none(), self._held.write(step, spikes, lambda rows: self._gather(spikes, rows))
+        return Spikes.none(), self._project(spikes, step)
 
     def reset(self) -> None:
         """Forget the held result of a constant input."""
@@ -141,22 +136,28 @@ class Conv2d:
         self.current.reset()
 
     def _project(self, spikes: Spikes, step: int) -> OpCounts:
+        taker = self.current.taker(step)
+        if taker is None:
+            return self._gather(spikes, self.current.rows(step))
+        return self._count(spikes, taker.take(step, self._gathering(spikes), self._bands, self._band_rows()))
+
+    def _gather(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
+        counts = gather_tiles(self._gathering(spikes), self._all_tiles, target.value, target.touched)
+        return self._count(spikes, counts)
+
+    def _gathering(self, spikes: Spikes) -> Gathering:
         blocks, window = self.blocks, self.window
         n_cells = window.height * window.width * blocks.n_pixel_cells
         address = np.ascontiguousarray(spikes.address)
         start = index_cells(address, n_cells, blocks.cell_size)
-        is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
         payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
-        gathering = Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
-        taker = None if is_real else self.current.taker(step)
-        if taker is None:
-            target = self.current.rows(step)
-            counts = gather_tiles(gathering, self._all_tiles, target.value, target.touched)
-        else:
-            counts = taker.take(step, gathering, self._bands, self._band_rows())
-        sums, units, graded, accumulators = counts
+        return Gathering(start, address, payload, blocks.values, self._layout, self._window)
+
+    @staticmethod
+    def _count(spikes: Spikes, counted: tuple[int, ...]) -> OpCounts:
+        sums, units, graded, accumulators = counted
         memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
-        if is_real:
+        if spikes.payload is not None and spikes.payload.dtype == np.float32:
             return OpCounts(macs=sums, **memory)
         return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
 
