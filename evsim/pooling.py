@@ -41,7 +41,7 @@ class SpikeMaxPool:
         self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
         self._in_row = np.empty(window.width * n_channels, np.uint8)
         self._out_row = _zero_marks(window.out_width * n_channels)
-        self._positions = np.empty(math.prod(self.shape), np.int32)
+        self._positions = np.empty(math.prod(self.shape) + lanes.LANES, np.int32)
 
     @property
     def n_inputs(self) -> int:
@@ -81,7 +81,7 @@ class PlaneDilation:
         self.head_channels = n_channels // n_heads
         self.n_inputs = n_tokens * n_channels
         self._marks = _zero_marks(n_tokens * n_channels)
-        self._positions = np.empty(n_tokens * n_channels, np.int32)
+        self._positions = np.empty(n_tokens * n_channels + lanes.LANES, np.int32)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Dilate the delivered spikes."""
@@ -160,7 +160,7 @@ def _zero_marks(n_places: int) -> np.ndarray:
 @njit(cache=True, nogil=True)
 def _take_marks(marks, positions):
     """The marked places in order; the marks are cleared."""
-    n = lanes.list_nonzero(marks, positions.size, 0, positions, 0)
+    n = lanes.list_nonzero(marks, marks.size, 0, positions, 0)
     marks[:] = 0
     return n
 
