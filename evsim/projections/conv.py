@@ -107,7 +107,7 @@ class Conv2d:
         self._is_first_writer = current.writers == [name]
         self._held = HeldRows(current, name)
         places = (window.out_height, window.out_width)
-        self._window, self._layout = window.as_tuple(), self.blocks.as_tuple()
+        self._window = window.as_tuple()
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
@@ -146,12 +146,12 @@ class Conv2d:
         return self._count(spikes, counts)
 
     def _gathering(self, spikes: Spikes) -> Gathering:
-        blocks, window = self.blocks, self.window
-        n_cells = window.height * window.width * blocks.n_pixel_cells
+        n_pixels = self.window.height * self.window.width
+        blocks = self.blocks.cut(len(spikes) / n_pixels)
         address = np.ascontiguousarray(spikes.address)
-        start = index_cells(address, n_cells, blocks.cell_size)
+        start = index_cells(address, n_pixels * self.groups * blocks.n_cells, blocks.cell_size)
         payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
-        return Gathering(start, address, payload, blocks.values, self._layout, self._window)
+        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
 
     @staticmethod
     def _count(spikes: Spikes, counted: tuple[int, ...]) -> OpCounts:
