@@ -78,6 +78,7 @@ class Current:
         self.readers: list[str] = []
         self._taker: Taker | None = None
         self._live: dict[int, CurrentRows] = {}
+        self._lent: set[int] = set()
         self._cause: dict[int, Spikes] = {}
         self._free: list[CurrentRows] = []
 
@@ -129,16 +130,21 @@ class Current:
         """What `mark_still` said about `step`; means nothing to a reader behind a second writer."""
         return self._cause.get(step)
 
-    def is_last_reader(self, reader: str) -> bool:
-        """Whether nobody reads a step's rows after `reader`."""
-        return reader == self.readers[-1]
+    def lend(self, step: int, rows: CurrentRows) -> None:
+        """Let `rows`, which their owner keeps, be the rows of `step`: to be read, not written or cleared."""
+        self._live[step] = rows
+        self._lent.add(step)
+
+    def may_clear(self, step: int, reader: str) -> bool:
+        """Whether nobody needs the rows of `step` after `reader`."""
+        return reader == self.readers[-1] and step not in self._lent
 
     def release(self, step: int, reader: str, is_clear: bool = False) -> None:
         """Give the rows of `step` back once the last declared reader is done with them.
 
         `is_clear` promises that it has set them to zero and untouched again.
         """
-        if self.is_last_reader(reader) and step in self._live:
+        if reader == self.readers[-1] and step in self._live:
             self._recycle(step, is_clear)
 
     def reset(self) -> None:
@@ -149,6 +155,9 @@ class Current:
     def _recycle(self, step: int, is_clear: bool = False) -> None:
         self._cause.pop(step, None)
         rows = self._live.pop(step)
+        if step in self._lent:
+            self._lent.remove(step)
+            return
         if not is_clear:
             _clear_touched(rows.value, rows.touched)
         self._free.append(rows)

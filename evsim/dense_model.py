@@ -33,7 +33,7 @@ def verify_against_dense(
     network: Network,
     checkpoint: str,
     samples: Iterable[Steps],
-    order: str = "step",
+    order: str = "stage",
     watch: Callable[[int], None] = lambda n_done: None,
 ) -> Verification:
     """All three levels of agreement with the PyTorch model of `checkpoint`, over as many recordings as there are.

@@ -49,6 +49,10 @@ class EventQueue:
             heapq.heappush(self._heap, key)
         inbox[port] = spikes
 
+    def next_stage(self) -> int:
+        """The stage of what `pop` would return."""
+        return self._unkey(*self._heap[0])[1]
+
     def pop(self) -> tuple[int, int, dict[str, Spikes]]:
         """The earliest (step, stage, inbox)."""
         key = heapq.heappop(self._heap)

@@ -71,6 +71,11 @@ class _Fixing:
     payload: int
     settling: _Settling
 
+    @property
+    def is_signed(self) -> bool:
+        """Only what comes from the recording may be negative: spikes and sums of spikes are not."""
+        return self.payload >= LARGEST_INPUT
+
     def scale(self, current: Current) -> Scale:
         return self.settling.scale(current)
 

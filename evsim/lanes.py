@@ -165,7 +165,7 @@ add_rows, add_scaled_rows = _row_adder(False), _row_adder(True)
 def _list_by_byte(mask, size, first, positions, n):
     """Append first + i for each i < size with mask[i] = 1; returns the new length. No branch on a byte.
 
-    `mask` holds whole words, `positions` at least `size` more places than n.
+    `mask` holds whole words, `positions` LANES more places than are needed.
     """
     words = mask.view(np.uint64)
     for word in range((size + 7) // 8):
@@ -176,28 +176,48 @@ def _list_by_byte(mask, size, first, positions, n):
     return n
 
 
+class _Compressor:
+    """Appends the positions of set lanes: compressed in a register and stored whole, as a compressing store is slow."""
+
+    def __init__(self, builder: ir.IRBuilder, positions: ir.Value, length: ir.Value) -> None:
+        bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(ir.IntType(32), LANES)
+        compress_type = ir.FunctionType(numbers, [numbers, numbers, bits])
+        count_type = ir.FunctionType(ir.IntType(16), [ir.IntType(16)])
+        name = f"llvm.x86.avx512.mask.compress.v{LANES}i32"
+        self._compress = cgutils.get_or_insert_function(builder.module, compress_type, name)
+        self._count = cgutils.get_or_insert_function(builder.module, count_type, "llvm.ctpop.i16")
+        self._builder, self._positions = builder, positions
+        self._nothing = ir.Constant(numbers, None)
+        self._steps = ir.Constant(numbers, list(range(LANES)))
+        self._length = cgutils.alloca_once_value(builder, length)
+
+    def append(self, first: ir.Value, lanes: ir.Value) -> None:
+        """Append first + i for each set lane i; the list needs room for all lanes."""
+        builder = self._builder
+        start = _spread(builder, builder.trunc(first, ir.IntType(32)))
+        together = builder.call(self._compress, [builder.add(start, self._steps), self._nothing, lanes])
+        _store(builder, together, builder.gep(self._positions, [builder.load(self._length)]))
+        n_set = builder.zext(builder.call(self._count, [builder.bitcast(lanes, ir.IntType(16))]), _INT)
+        builder.store(builder.add(builder.load(self._length), n_set), self._length)
+
+    def length(self) -> ir.Value:
+        """Of the list as it is now."""
+        return self._builder.load(self._length)
+
+
 def _compress(context, builder, signature, arguments):
-    """Sixteen bytes a turn: one comparison, one compressing store, one population count."""
+    """Sixteen bytes a turn: one comparison, one compression, one population count."""
     _, size, first, _, length = arguments
     mask, positions = (_data(context, builder, signature, arguments, i) for i in (0, 3))
-    bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(ir.IntType(32), LANES)
     bytes_type = ir.VectorType(ir.IntType(8), LANES)
-    store_type = ir.FunctionType(ir.VoidType(), [numbers, positions.type, bits])
-    store = cgutils.get_or_insert_function(builder.module, store_type, "llvm.masked.compressstore.v16i32")
-    count_type = ir.FunctionType(ir.IntType(16), [ir.IntType(16)])
-    count = cgutils.get_or_insert_function(builder.module, count_type, "llvm.ctpop.i16")
-    n = cgutils.alloca_once_value(builder, length)
+    listed = _Compressor(builder, positions, length)
     turns = builder.lshr(builder.add(size, _INT(LANES - 1)), _INT(4))
     with cgutils.for_range(builder, turns) as loop:
         at = builder.mul(loop.index, _INT(LANES))
-        chunk = builder.bitcast(builder.gep(mask, [at]), bytes_type.as_pointer())
-        fired = builder.icmp_unsigned("!=", builder.load(chunk, align=1), ir.Constant(bytes_type, None))
-        begin = builder.trunc(builder.add(first, at), ir.IntType(32))
-        position = builder.add(_spread(builder, begin), ir.Constant(numbers, list(range(LANES))))
-        builder.call(store, [position, builder.gep(positions, [builder.load(n)]), fired])
-        n_fired = builder.zext(builder.call(count, [builder.bitcast(fired, ir.IntType(16))]), _INT)
-        builder.store(builder.add(builder.load(n), n_fired), n)
-    return builder.load(n)
+        chunk = builder.load(builder.bitcast(builder.gep(mask, [at]), bytes_type.as_pointer()), align=1)
+        fired = builder.icmp_unsigned("!=", chunk, ir.Constant(bytes_type, None))
+        listed.append(builder.add(first, at), fired)
+    return listed.length()
 
 
 @intrinsic
@@ -230,18 +250,11 @@ def _fire_by_number(value, bias, v, constants, clears, begin, end, first, fired,
 
 
 def _fire_vectors(context, builder, signature, arguments):
-    """Sixteen neurons a turn. What fires is compressed in a register and stored whole: a compressing store is slow."""
+    """Sixteen neurons a turn."""
     _, _, _, constants, clears, begin, end, first, _, length = arguments
     value, bias, v, fired = (_data(context, builder, signature, arguments, i) for i in (0, 1, 2, 8))
     v_threshold, v_reset, rate, leak = (_spread(builder, c) for c in cgutils.unpack_tuple(builder, constants))
-    bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(ir.IntType(32), LANES)
-    compress_type = ir.FunctionType(numbers, [numbers, numbers, bits])
-    compress = cgutils.get_or_insert_function(
-        builder.module, compress_type, f"llvm.x86.avx512.mask.compress.v{LANES}i32"
-    )
-    count_type = ir.FunctionType(ir.IntType(16), [ir.IntType(16)])
-    count = cgutils.get_or_insert_function(builder.module, count_type, "llvm.ctpop.i16")
-    n = cgutils.alloca_once_value(builder, length)
+    listed = _Compressor(builder, fired, length)
     with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), _INT(4))) as loop:
         ahead = builder.mul(loop.index, _INT(LANES))
         at = builder.add(begin, ahead)
@@ -253,13 +266,8 @@ def _fire_vectors(context, builder, signature, arguments):
         _store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
         with builder.if_then(clears):
             _store(builder, ir.Constant(_VECTOR, None), builder.gep(value, [at]))
-        start = _spread(builder, builder.trunc(builder.add(first, at), ir.IntType(32)))
-        position = builder.add(start, ir.Constant(numbers, list(range(LANES))))
-        together = builder.call(compress, [position, ir.Constant(numbers, None), spikes])
-        _store(builder, together, builder.gep(fired, [builder.load(n)]))
-        n_fired = builder.zext(builder.call(count, [builder.bitcast(spikes, ir.IntType(16))]), _INT)
-        builder.store(builder.add(builder.load(n), n_fired), n)
-    return builder.load(n)
+        listed.append(builder.add(first, at), spikes)
+    return listed.length()
 
 
 @intrinsic

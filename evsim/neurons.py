@@ -144,9 +144,9 @@ class Population:
         """Update every neuron that is awake at `step` and return those that fire."""
         if step in self._taken:
             return self._taken.pop(step)
-        is_last = self.current.is_last_reader(self.name)
-        counts = self._fire(step, self.current.rows(step), is_last)
-        self.current.release(step, self.name, is_clear=is_last)
+        clears = self.current.may_clear(step, self.name)
+        counts = self._fire(step, self.current.rows(step), clears)
+        self.current.release(step, self.name, is_clear=clears)
         self._last_seen = step
         return Spikes(self._fired[: self._n_fired].copy()), counts
 
@@ -157,8 +157,8 @@ class Population:
     def take(self, step: int, gathering: Gathering, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]:
         """Gather band after band and update its neurons; `handle` then has what fired. Returns gather's counts."""
         counts, self._n_fired, *fired = _gather_and_fire(
-            gathering, bands, band.value, band.touched,
-            step, self._bias_run, self._constants, self._sleep_rate, self.sleepless, self._v, self._last_step, self._fired,
+            gathering, bands, band.value, band.touched, step, self._bias_run, self._constants, self._sleep_rate,
+            self.sleepless, self._v, self._last_step, self._fired,
         )  # fmt: skip
         self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._counts(*fired)
         self._last_seen = step

@@ -8,21 +8,22 @@ release the interpreter's lock; what remains of Python between them is shared am
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Condition
 
+from evsim.event_queue import EventQueue
 from evsim.ledger import OpCounts
 from evsim.network import Network
 from evsim.spikes import Spikes
 
-__all__ = ["Enter", "Sent", "is_worth_threads", "overlap"]
+__all__ = ["Sent", "Turn", "is_worth_threads", "overlap"]
 
 Sent = tuple[str, int, Spikes, OpCounts | None]
 """What one source sent: its name, the step, the spikes, and what they cost."""
 
-Enter = Callable[[int, int], None]
-"""Called with (step, stage) before a handler runs."""
+Turn = Callable[[EventQueue], Sent]
+"""Handles the earliest inbox of a queue and pushes what comes of it."""
 
 
 _FEWEST_NEURONS = 500_000
@@ -34,52 +35,93 @@ def is_worth_threads(network: Network) -> bool:
     return sum(population.n_neurons for population in network.populations()) >= _FEWEST_NEURONS
 
 
-def overlap(play: Callable, network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
-    """Play each step on a thread of its own, `threads` at a time; yields what they sent, step by step.
+def overlap(turn: Turn, queues: Sequence[EventQueue], threads: int) -> list[list[Sent]]:
+    """Empty the queues, one for each step, `threads` turns at a time; returns what was sent in each step.
 
     Parameters
     ----------
-    play : callable
-        ``play(network, steps, enter=enter)`` yields what the given steps send, in order of stages.
-    network : Network
-    steps : sequence of (int, Spikes)
+    turn : callable
+    queues : sequence of EventQueue
+        The inboxes of one step each, in the order of the steps.
     threads : int
     """
-    turnstile = _Turnstile()
+    schedule = _Schedule(queues)
+    sent: list[list[Sent]] = [[] for _ in queues]
 
-    def play_step(step: int, spikes: Spikes) -> list[Sent]:
-        try:
-            return list(play(network, [(step, spikes)], enter=turnstile.enter))
-        finally:
-            turnstile.leave(step)
+    def work() -> None:
+        stage = -1
+        while (place := schedule.take(stage)) is not None:
+            stage = schedule.stages[place]
+            try:
+                sent[place].append(turn(queues[place]))
+            except BaseException:
+                schedule.stop()
+                raise
+            schedule.give(place)
 
     with ThreadPoolExecutor(threads, "evsim") as pool:
-        for future in [pool.submit(play_step, step, spikes) for step, spikes in steps]:
-            yield from future.result()
+        done, _ = wait([pool.submit(work) for _ in range(threads)])
+    for future in done:
+        future.result()
+    return sent
 
 
-class _Turnstile:
-    """Which stage each step is in. A step that passes over stages in silence has not seen the steps before it there."""
+class _Schedule:
+    """Which step may take its turn next: one whose stage every earlier step has left.
 
-    def __init__(self) -> None:
-        self._stage_of: dict[int, float] = {}
-        self._first = 0  # every step before this one has ended
+    Parameters
+    ----------
+    queues : sequence of EventQueue
+
+    Attributes
+    ----------
+    stages : list of float
+        The stage that each step is in, or about to enter; infinite for a step that has ended.
+    """
+
+    def __init__(self, queues: Sequence[EventQueue]) -> None:
+        self._queues = queues
+        self.stages = [_next_stage(queue) for queue in queues]
+        self._is_running = [False] * len(queues)
+        self._is_stopped = False
         self._moved = Condition()
 
-    def enter(self, step: int, stage: int) -> None:
-        """Wait until all steps before are beyond `stage`, then enter it."""
-        with self._moved:
-            self._stage_of[step] = stage  # it has left every stage before this one
-            self._moved.notify_all()
-            self._moved.wait_for(lambda: self._is_free(step, stage))
+    def take(self, last_stage: float) -> int | None:
+        """Wait for a step that is free to go, and mark it as running; None when all have ended.
 
-    def leave(self, step: int) -> None:
-        """The step has ended."""
+        One at `last_stage` comes first, whose weights are still in this thread's cache; then the earliest stage.
+        """
         with self._moved:
-            self._stage_of[step] = math.inf
-            while self._stage_of.get(self._first) == math.inf:
-                self._first += 1
+            while not self._is_stopped and any(stage != math.inf for stage in self.stages):
+                free = self._free()
+                if free:
+                    place = min(free, key=lambda place: (self.stages[place] != last_stage, self.stages[place]))
+                    self._is_running[place] = True
+                    return place
+                self._moved.wait()
+        return None
+
+    def give(self, place: int) -> None:
+        """A turn has ended."""
+        with self._moved:
+            self.stages[place] = _next_stage(self._queues[place])
+            self._is_running[place] = False
             self._moved.notify_all()
 
-    def _is_free(self, step: int, stage: int) -> bool:
-        return all(self._stage_of.get(earlier, -1) > stage for earlier in range(self._first, step))
+    def stop(self) -> None:
+        """Nobody takes a turn any more."""
+        with self._moved:
+            self._is_stopped = True
+            self._moved.notify_all()
+
+    def _free(self) -> list[int]:
+        free, first_taken = [], math.inf
+        for place, stage in enumerate(self.stages):
+            if stage < first_taken and not self._is_running[place]:
+                free.append(place)
+            first_taken = min(first_taken, stage)
+        return free
+
+
+def _next_stage(queue: EventQueue) -> float:
+    return queue.next_stage() if len(queue) else math.inf

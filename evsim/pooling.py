@@ -42,7 +42,7 @@ class SpikeMaxPool:
         self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
         self._in_row = np.empty(window.width * n_channels, np.uint8)
         self._out_row = _zero_marks(window.out_width * n_channels)
-        self._positions = np.empty(math.prod(self.shape), np.int32)
+        self._positions = np.empty(math.prod(self.shape) + lanes.LANES, np.int32)
 
     @property
     def n_inputs(self) -> int:
@@ -82,7 +82,7 @@ class PlaneDilation:
         self.head_channels = n_channels // n_heads
         self.n_inputs = n_tokens * n_channels
         self._marks = _zero_marks(n_tokens * n_channels)
-        self._positions = np.empty(n_tokens * n_channels, np.int32)
+        self._positions = np.empty(n_tokens * n_channels + lanes.LANES, np.int32)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Dilate the delivered spikes."""
@@ -128,7 +128,7 @@ class CurrentMaxPool:
         target.join_writer(name, source.bias)
         self._finer = 0
         self._can_hold = len(self.wakers) == 1 and target.writers == [name]
-        self._held = HeldRows()
+        self._held = HeldRows(target, name)
         self.n_inputs = source.n_places * source.n_channels
 
     def claim(self, fixing: Fixing) -> Claim:
@@ -142,13 +142,11 @@ class CurrentMaxPool:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""
-        target = self.target.rows(step)
         cause = self.source.still_cause(step) if self._can_hold else None
-        counts = self._held.replay(cause, target)
-        if counts is None:
-            counts = self._pool(step, target)
-            if cause is not None:
-                self._held.keep(cause, target)
+        if cause is None:
+            counts = self._pool(step, self.target.rows(step))
+        else:
+            counts = self._held.write(step, cause, lambda rows: self._pool(step, rows))
         self.source.release(step, self.name)
         return Spikes.none(), counts
 
@@ -175,7 +173,7 @@ def _zero_marks(n_places: int) -> np.ndarray:
 @njit(cache=True, nogil=True)
 def _take_marks(marks, positions):
     """The marked places in order; the marks are cleared."""
-    n = lanes.list_nonzero(marks, positions.size, 0, positions, 0)
+    n = lanes.list_nonzero(marks, marks.size, 0, positions, 0)
     marks[:] = 0
     return n
 

@@ -90,7 +90,7 @@ def run(
     weights_path: str,
     input_path: str,
     preparation: Preparation | None = None,
-    order: str = "step",
+    order: str = "stage",
     watch: Callable[[Network, int], Watcher] | None = None,
 ) -> tuple[RunReport, Trace]:
     """Simulate one recording and report it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from evsim.errors import NetworkError, RecordingError
 from evsim.event_queue import EventQueue
 from evsim.ledger import Ledger, OpCounts
 from evsim.network import INPUT, Network
-from evsim.pipeline import Enter, Sent, is_worth_threads, overlap
+from evsim.pipeline import Sent, is_worth_threads, overlap
 from evsim.spikes import Spikes
 
 __all__ = ["Observer", "Result", "simulate"]
@@ -60,7 +61,7 @@ def simulate(
     network: Network,
     recording: Sequence[Spikes],
     probes: Sequence[Observer] = (),
-    order: str = "step",
+    order: str = "stage",
     threads: int = 1,
 ) -> Result:
     """Pop the earliest inbox, handle it, charge the ledger, show the probes, push the spikes along every edge.
@@ -88,7 +89,7 @@ def simulate(
     ledger, n_steps = Ledger(), len(recording)
     steps = list(enumerate(recording))
     alone = threads == 1 or not is_worth_threads(network)
-    sent = _play(network, steps, order) if alone else overlap(_play, network, steps, threads)
+    sent = _play(network, steps, order) if alone else _play_together(network, steps, threads)
     for name, step, spikes, counts in sent:
         if counts is not None:
             ledger.charge(name, step, counts)
@@ -98,26 +99,41 @@ def simulate(
     return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
 
 
-def _play(
-    network: Network, steps: Sequence[tuple[int, Spikes]], order: str = "step", enter: Enter | None = None
-) -> Iterator[Sent]:
+def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> Iterator[Sent]:
     """What each source sends, as it is sent, and at what cost (None for the input)."""
     queue = EventQueue(order)
     for step, spikes in steps:
-        _push(network, queue, INPUT, step, spikes)
-        for stage in network.sleepless_stages():
-            queue.push(step, stage, "bias", Spikes.none())
-        yield INPUT, step, spikes, None
+        yield _enter(network, queue, step, spikes)
     while queue:
-        step, stage, inbox = queue.pop()
-        if enter is not None:
-            enter(step, stage)
-        handler = network.handlers[stage]
-        spikes, counts = handler.handle(step, inbox)
-        delivered = sum([events.address.size for events in inbox.values()])
-        pushed = _push(network, queue, handler.name, step, spikes)
-        traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
-        yield handler.name, step, spikes, counts + traffic
+        yield _take_turn(network, queue)
+
+
+def _play_together(network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
+    """The same on several threads, with a queue for each step."""
+    queues = [EventQueue() for _ in steps]
+    entered = [_enter(network, queue, *entry) for queue, entry in zip(queues, steps, strict=True)]
+    for first, others in zip(entered, overlap(partial(_take_turn, network), queues, threads), strict=True):
+        yield first
+        yield from others
+
+
+def _enter(network: Network, queue: EventQueue, step: int, spikes: Spikes) -> Sent:
+    """The recording's events of one step, and a wake-up call for neurons that a bias alone can make fire."""
+    _push(network, queue, INPUT, step, spikes)
+    for stage in network.sleepless_stages():
+        queue.push(step, stage, "bias", Spikes.none())
+    return INPUT, step, spikes, None
+
+
+def _take_turn(network: Network, queue: EventQueue) -> Sent:
+    """Pop the earliest inbox, handle it, push what comes of it."""
+    step, stage, inbox = queue.pop()
+    handler = network.handlers[stage]
+    spikes, counts = handler.handle(step, inbox)
+    delivered = sum([events.address.size for events in inbox.values()])
+    pushed = _push(network, queue, handler.name, step, spikes)
+    traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
+    return handler.name, step, spikes, counts + traffic
 
 
 def _check_places(network: Network, recording: Sequence[Spikes]) -> None:

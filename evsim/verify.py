@@ -147,7 +147,7 @@ class _Forced:
         self._population.reset()
 
 
-def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Reference, order: str = "step"):
+def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Reference, order: str = "stage"):
     """Compare runs of `network` on `samples` with `reference`, sample by sample.
 
     Parameters

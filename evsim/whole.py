@@ -27,8 +27,8 @@ GUARD = 4
 """Bits by which a current is finer than the weights that it sums: room for the halvings of a membrane."""
 FINEST = 16
 """No scale is finer: a membrane that was halved so often has nothing left to tell."""
-PIXEL_BITS = 12
-"""A real-valued pixel is rounded to a multiple of 2^-12."""
+PIXEL_BITS = 10
+"""A real-valued pixel is rounded to a multiple of 2^-10."""
 LARGEST_INPUT = 4095
 """Events of one pixel and step, and absolute value of a pixel, for which the sums of a first layer are proved."""
 
@@ -71,11 +71,13 @@ class Scale:
 class Fixing(Protocol):
     """What a handler is told when its arrays become whole numbers.
 
-    `bits` of a weight; `payload`, the largest whole number an event brings it; `scale`, of any current.
+    `bits` of a weight; `payload`, the largest whole number an event brings it, and whether it may be negative
+    (`is_signed`); `scale`, of any current.
     """
 
     bits: int
     payload: int
+    is_signed: bool
 
     def scale(self, current: Current) -> Scale: ...
 

@@ -2,6 +2,7 @@
 
     add_rows        weights int16; a row of sums stays in registers, int16 where every event counts 1, else int32
     fire            one step of leaky neurons in int32 or int16
+    add_moved       sums to another scale
     scaled, rescaled    a finished sum times a constant
     charge          the membrane potential of one neuron, in either arithmetic
 
@@ -22,7 +23,7 @@ from numba.extending import intrinsic, overload
 from evsim import lanes
 from evsim.lanes import LANES, _check_contiguous, _data, _has_avx512, _INT, _spread
 
-__all__ = ["add_rows", "charge", "fire", "rescaled", "scaled"]
+__all__ = ["add_moved", "add_rows", "charge", "fire", "rescaled", "scaled"]
 
 _SHORT, _WORD, _LONG = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _BYTES = 64
@@ -182,6 +183,15 @@ def _choose_adder(weights, first, address, payload, begin, end, origin, target, 
     return add_whole
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_moved(sums, by, value):
+    """value += sums * 2^by, place by place; by < 0 rounds half up."""
+    half = np.int64(1) << (-by - 1) if by < 0 else np.int64(0)
+    for place in range(value.shape[0]):
+        for j in range(value.shape[1]):
+            value[place, j] += (sums[place, j] + half) >> -by if by < 0 else sums[place, j] << by
+
+
 def scaled(scale, total):
     """scale * total, in the arithmetic of the scale."""
     return scale * np.float32(total) if isinstance(scale, np.floating) else int(scale) * int(total)
@@ -264,8 +274,7 @@ def _fire_vectors(is_shift):
             _spread_over(builder, builder.trunc(c, element), n_lanes) for c in cgutils.unpack_tuple(builder, constants)
         ]
         v_threshold, v_reset, rate, shift = numbers
-        n = cgutils.alloca_once_value(builder, length)
-        builder.store(length, n)
+        listed = lanes._Compressor(builder, fired, length)
         n_bits = n_lanes.bit_length() - 1
         with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), _INT(n_bits))) as loop:
             ahead = builder.mul(loop.index, _INT(n_lanes))
@@ -283,28 +292,18 @@ def _fire_vectors(is_shift):
             with builder.if_then(clears):
                 _store(builder, ir.Constant(kind, None), builder.gep(value, [at]))
             for part in range(0, n_lanes, LANES):
-                _list_part(builder, spikes, part, builder.add(first, at), fired, n)
-        return builder.load(n)
+                listed.append(builder.add(first, builder.add(at, _INT(part))), _sixteen(builder, spikes, part))
+        return listed.length()
 
     return generate
 
 
-def _list_part(builder, spikes, part, begin, fired, n):
-    """Append the positions of sixteen of the lanes, those that fired."""
-    bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(_WORD, LANES)
-    which = ir.Constant(numbers, list(range(part, part + LANES)))
-    spikes = spikes if spikes.type == bits else builder.shuffle_vector(spikes, spikes, which)
-    compress_type = ir.FunctionType(numbers, [numbers, numbers, bits])
-    compress = cgutils.get_or_insert_function(
-        builder.module, compress_type, f"llvm.x86.avx512.mask.compress.v{LANES}i32"
-    )
-    count_type = ir.FunctionType(_SHORT, [_SHORT])
-    count = cgutils.get_or_insert_function(builder.module, count_type, "llvm.ctpop.i16")
-    position = builder.add(_spread(builder, builder.trunc(begin, _WORD)), which)
-    together = builder.call(compress, [position, ir.Constant(numbers, None), spikes])
-    _store(builder, together, builder.gep(fired, [builder.load(n)]))
-    n_fired = builder.zext(builder.call(count, [builder.bitcast(spikes, _SHORT)]), _INT)
-    builder.store(builder.add(builder.load(n), n_fired), n)
+def _sixteen(builder, spikes, part):
+    """Sixteen of the lanes."""
+    if spikes.type.count == LANES:
+        return spikes
+    which = ir.Constant(ir.VectorType(_WORD, LANES), list(range(part, part + LANES)))
+    return builder.shuffle_vector(spikes, spikes, which)
 
 
 def _firing(is_shift):

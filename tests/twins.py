@@ -162,7 +162,9 @@ def _conv2d(handler, step, inbox, currents, memory):
     counts, reached = naive.conv2d_counts(x, weight.shape, *geometry)
     rows = currents.at(handler.current, step)
     _add(rows, naive.conv2d(x, weight, *geometry), reached)
-    return None, _unless_held(_cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out)
+    return None, _unless_held(
+        _cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out, handler.current
+    )
 
 
 @twin_of(Linear)
@@ -172,7 +174,9 @@ def _linear(handler, step, inbox, currents, memory):
     counts, reached = naive.linear_counts(x, len(weight))
     rows = currents.at(handler.current, step)
     _add(rows, naive.linear(x, weight), reached)
-    return None, _unless_held(_cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out)
+    return None, _unless_held(
+        _cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out, handler.current
+    )
 
 
 def _add(rows, value, reached):
@@ -188,11 +192,12 @@ def _cause(handler, inbox, rows):
     return rows.cause
 
 
-def _unless_held(cause, memory, counts, n_copied):
-    """What real-valued events made is copied, not computed again, when the same object comes a second time in a row."""
+def _unless_held(cause, memory, counts, n_copied, current):
+    """What real-valued events made is not computed again when the same object comes a second time in a row."""
     if cause is None:
         return counts
     held, memory["held"] = memory.get("held"), cause
+    n_copied *= len(current.writers) > 1  # else every step reads the same words
     return OpCounts(state_reads=n_copied, state_writes=n_copied) if held is cause else counts
 
 
@@ -225,7 +230,7 @@ def _current_max_pool(handler, step, inbox, currents, memory):
     _add(currents.at(handler.target, step), pooled, reached)
     can_hold = len(handler.wakers) == 1 and handler.target.writers[0] == handler.name
     n_copied = int(reached.sum()) * handler.source.n_channels
-    return None, _unless_held(source.cause if can_hold else None, memory, counts, n_copied)
+    return None, _unless_held(source.cause if can_hold else None, memory, counts, n_copied, handler.target)
 
 
 @twin_of(PlaneDilation)

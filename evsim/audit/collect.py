@@ -26,7 +26,7 @@ def audit_recordings(
     weights_path: str,
     inputs: Sequence[str],
     preparation: Preparation | None = None,
-    order: str = "step",
+    order: str = "stage",
     advance: Advance = lambda done, total: None,
 ) -> tuple[list[AuditedRun], dict[str, object]]:
     """Simulate every recording; the runs, and their provenance.

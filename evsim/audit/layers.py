@@ -112,7 +112,7 @@ class AuditedRun:
         return sum((layer.counts for layer in self.layers), start=OpCounts())
 
 
-def audit_run(network: Network, recording: Sequence[Spikes], order: str = "step") -> tuple[AuditedRun, Result]:
+def audit_run(network: Network, recording: Sequence[Spikes], order: str = "stage") -> tuple[AuditedRun, Result]:
     """Simulate and describe."""
     log = log_for(network)
     result = simulate(network, recording, [log], order)

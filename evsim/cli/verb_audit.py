@@ -42,7 +42,7 @@ def audit(
         tuple[str, str] | None, typer.Option(metavar="A B", help="Two weights files, on the same recordings.")
     ] = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
-    order: Order = "step",
+    order: Order = "stage",
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,

@@ -42,7 +42,7 @@ def evaluate(
         str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none.")
     ] = None,
     crop_pct: Annotated[float | None, typer.Option(min=0.1, max=1, help="Share of an image's side to see.")] = None,
-    order: Order = "step",
+    order: Order = "stage",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
     shuffle_seed: Annotated[int | None, typer.Option(help="Shuffle the recordings first, by this seed.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; as many as cores when left out.")] = None,

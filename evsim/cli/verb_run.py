@@ -22,7 +22,7 @@ def run(
     input: Annotated[str | None, typer.Option("--input", "-i", help="Recording; a bundled one when left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
-    order: Order = "step",
+    order: Order = "stage",
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,

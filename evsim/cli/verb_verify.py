@@ -36,7 +36,7 @@ def verify(
         str | None, typer.Option("--input", "-i", help="With --against-torch: one recording in place of a dataset.")
     ] = None,
     index: Index = None,
-    order: Order = "step",
+    order: Order = "stage",
     fit: Fit = None,
     strict: Annotated[bool, typer.Option("--strict", help="Free-running flips are a disagreement too.")] = False,
 ) -> None:

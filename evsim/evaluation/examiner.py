@@ -48,7 +48,7 @@ class Plan:
     kind: str
     preparation: Preparation = field(default_factory=Preparation)
     normalise: str | None = None
-    order: str = "step"
+    order: str = "stage"
     crop_pct: float | None = None
 
 

@@ -13,7 +13,8 @@ from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
 from evsim.projections.gather import Blocks, Gathering, bands, gather_tiles, index_cells
 from evsim.spikes import Spikes
-from evsim.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, moved, rounded, weight_exponent
+from evsim.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, rounded, weight_exponent
+from evsim.whole_lanes import add_moved
 
 __all__ = ["Conv2d", "Window"]
 
@@ -106,14 +107,14 @@ class Conv2d:
         self.current = current
         current.join_writer(name, bias)
         self._is_first_writer = current.writers == [name]
-        self._held = HeldRows()
+        self._held = HeldRows(current, name)
         places = (window.out_height, window.out_width)
         self._window = window.as_tuple()
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
         self._exponent: int | None = None
-        self._largest_payload = 1
+        self._largest_payload = self._largest_sum = 0
 
     @property
     def weight(self) -> np.ndarray:
@@ -121,12 +122,16 @@ class Conv2d:
         return np.ldexp(self.blocks.weight(), -(self._exponent or 0))
 
     def claim(self, fixing: Fixing) -> Claim:
-        """All weights of one output, each with the largest payload: no subset of the events sums to more."""
-        exponent = self._weight_exponent(fixing.bits)
-        terms = np.abs(self.weight.astype(np.float64)).sum(axis=(1, 2, 3)).max(initial=0)
+        """All weights of one sign of one output, each with the largest payload: no subset of the events sums to more.
+
+        All weights of either sign where a payload may be negative.
+        """
+        exponent, weight = self._weight_exponent(fixing.bits), self.weight.astype(np.float64)
+        signed = [np.maximum(sign * weight, 0).sum(axis=(1, 2, 3)) for sign in (1, -1)]
+        terms = (sum(signed) if fixing.is_signed else np.maximum(*signed)).max(initial=0)
         n_terms = self.blocks.n_in * self.blocks.kernel**2
         wish = min(FINEST, exponent + GUARD)
-        return Claim(wish, exponent, terms * fixing.payload, n_terms * fixing.payload)
+        return Claim(wish, exponent, float(terms) * fixing.payload, n_terms * fixing.payload)
 
     def fix(self, fixing: Fixing) -> None:
         """Whole weights, in steps at least as coarse as those of the current.
@@ -139,6 +144,7 @@ class Conv2d:
         whole = rounded(weight, exponent, np.int16)
         self.blocks = Blocks.of(whole, self.groups, np.int16, scale.exponent - exponent)
         self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
+        self._largest_sum = int(np.abs(whole.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
 
     def _weight_exponent(self, bits: int) -> int:
         """The finest scale at which a weight fits `bits`, and the sums of a block int16."""
@@ -156,15 +162,10 @@ class Conv2d:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
         spikes = inbox["spikes"]
-        if not (self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32):
-            return Spikes.none(), self._project(spikes, step)
-        target = self.current.rows(step)
-        counts = self._held.replay(spikes, target)  # a still image comes as the same object at every step
-        if counts is None:
-            counts = self._project(spikes, step)
-            self._held.keep(spikes, target)
-        self.current.mark_still(step, spikes)
-        return Spikes.none(), counts
+        if self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32:
+            self.current.mark_still(step, spikes)
+            return Spikes.none(), self._held.write(step, spikes, lambda rows: self._gather(spikes, rows))
+        return Spikes.none(), self._project(spikes, step)
 
     def reset(self) -> None:
         """Forget the held result of a constant input."""
@@ -172,26 +173,38 @@ class Conv2d:
         self.current.reset()
 
     def _project(self, spikes: Spikes, step: int) -> OpCounts:
-        is_real = spikes.payload is not None and spikes.payload.dtype == np.float32
-        if is_real and self._exponent is not None:
-            return self._project_pixels(spikes, step)
-        taker = None if is_real else self.current.taker(step)
-        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        taker = self.current.taker(step)
         if taker is None:
-            target = self.current.rows(step)
-            counts = gather_tiles(gathering, self._all_tiles, target.value, target.touched)
-        else:
-            counts = taker.take(step, gathering, self._bands, self._band_rows())
-        sums, units, graded, accumulators = counts
-        memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
-        if is_real:
-            return OpCounts(macs=sums, **memory)
-        return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
+            return self._gather(spikes, self.current.rows(step))
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        return self._count(spikes, taker.take(step, gathering, self._bands, self._band_rows()))
+
+    def _gather(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
+        if self._exponent is not None and spikes.payload is not None and spikes.payload.dtype == np.float32:
+            return self._count(spikes, self._gather_pixels(spikes, target))
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        return self._count(spikes, gather_tiles(gathering, self._all_tiles, target.value, target.touched))
+
+    def _gather_pixels(self, spikes: Spikes, target: CurrentRows) -> tuple[int, ...]:
+        """Real values in whole steps: their sums are exact, and rounded (half up) once, to the current's scale.
+
+        A value that is rounded to zero is no event. Sums are int64 unless those of this image fit int32.
+        """
+        check_payload(self.name, spikes.payload, self._largest_payload)
+        pixel = rounded(spikes.payload, PIXEL_BITS, np.int32)
+        address, pixel = spikes.address[pixel != 0], pixel[pixel != 0]
+        fits = int(np.abs(pixel).max(initial=0)) * self._largest_sum < 2**30
+        sums = np.zeros(target.value.shape, np.int32 if fits else np.int64)
+        gathering = self._gathering(address, pixel, replace(self.blocks, shift=0))
+        counts = gather_tiles(gathering, self._all_tiles, sums, target.touched)
+        add_moved(sums, self.blocks.shift - PIXEL_BITS, target.value)
+        return counts
 
     def _gathering(self, address: np.ndarray, payload: np.ndarray, blocks: Blocks) -> Gathering:
+        n_pixels = self.window.height * self.window.width
+        blocks = blocks.cut(address.size / n_pixels)
         address = np.ascontiguousarray(address)
-        n_cells = self.window.height * self.window.width * blocks.n_pixel_cells
-        start = index_cells(address, n_cells, blocks.cell_size)
+        start = index_cells(address, n_pixels * self.groups * blocks.n_cells, blocks.cell_size)
         return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
 
     def _payload(self, spikes: Spikes) -> np.ndarray:
@@ -203,19 +216,13 @@ class Conv2d:
         check_payload(self.name, spikes.payload, self._largest_payload)
         return spikes.payload
 
-    def _project_pixels(self, spikes: Spikes, step: int) -> OpCounts:
-        """Real values, rounded to whole steps: their sums are int64 and are rounded once, to the current's scale.
-
-        A value that is rounded to zero is no event.
-        """
-        check_payload(self.name, spikes.payload, self._largest_payload)
-        pixel = rounded(spikes.payload, PIXEL_BITS, np.int32)
-        is_event = pixel != 0
-        gathering = self._gathering(spikes.address[is_event], pixel[is_event], replace(self.blocks, shift=0))
-        target, sums = self.current.rows(step), np.zeros((self.current.n_places, self.n_out), np.int64)
-        counts = gather_tiles(gathering, self._all_tiles, sums, target.touched)
-        target.value[...] += moved(sums, self.blocks.shift - PIXEL_BITS).astype(target.value.dtype)
-        return OpCounts(macs=counts[0], weight_reads=counts[0], state_reads=counts[3], state_writes=counts[3])
+    @staticmethod
+    def _count(spikes: Spikes, counted: tuple[int, ...]) -> OpCounts:
+        sums, units, graded, accumulators = counted
+        memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
+        if spikes.payload is not None and spikes.payload.dtype == np.float32:
+            return OpCounts(macs=sums, **memory)
+        return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
 
     def _band_rows(self) -> CurrentRows:
         if self._band is None:

@@ -9,7 +9,7 @@ interval begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,10 @@ __all__ = ["Blocks", "Gathering", "bands", "gather_tiles", "index_cells"]
 
 _BLOCK_ROWS = 256
 """Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
+_NEAREST_CACHE = 40 << 10
+"""Bytes of a block, at most, of which dense events may read all rows again and again (caches of 32 to 48 KiB)."""
+_WORTH_A_CALL = 28
+"""Events on average that pay for passing a pixel over a block of their own."""
 _TILE_PIXELS = 64
 """Output pixels that pass over a block before the next one is fetched."""
 
@@ -40,7 +44,8 @@ class Blocks:
     span : int
         Kernel columns of a block: all of them where they fit, else one.
     n_cells : int
-        Into how many cells the input channels of a group are cut; more than one only where span is 1.
+        Into how many cells the input channels of a group are cut; more than one only where span is 1. Blocks that
+        `cut` made smaller are no larger than these.
     shift : int
         Of whole weights: sums of a block are multiplied by 2^shift.
     """
@@ -76,14 +81,22 @@ class Blocks:
         return weight
 
     @property
-    def n_pixel_cells(self) -> int:
-        """Cells of one input pixel."""
-        return self.n_groups * self.n_cells
-
-    @property
     def cell_size(self) -> int:
         """Channels of one cell."""
         return self.n_in // self.n_cells
+
+    def cut(self, n_events: float) -> Blocks:
+        """The same weights in smaller blocks where `n_events` events a pixel, on average, would keep them in cache.
+
+        Rows stand in memory in the order in which they are added, however they are cut.
+        """
+        n_bytes = self.span * self.cell_size * _panel_width(self.n_out, self.values.itemsize) * self.values.itemsize
+        if self.n_groups > 1 or n_bytes <= _NEAREST_CACHE:
+            return self
+        if self.span > 1:
+            return replace(self, span=1) if n_events >= _WORTH_A_CALL else self
+        halves = replace(self, n_cells=2 * self.n_cells)
+        return halves if self.cell_size % 2 == 0 and n_events >= _WORTH_A_CALL * halves.n_cells else self
 
     def as_tuple(self) -> tuple[int, int, int, int, int, int]:
         """What the kernel takes."""
@@ -115,7 +128,7 @@ class Gathering(NamedTuple):
 
     Parameters
     ----------
-    start : int32 [n_pixels * n_pixel_cells + 1]
+    start : int32 [n_pixels * n_groups * n_cells + 1]
         See `index_cells`.
     address : int32 [n]
     payload : float32 [n] or int32 [n]
@@ -203,6 +216,10 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
         y = y_out * stride + tap_row - padding
         if y < 0 or y >= height:
             continue
+        x, x_last = x_begin * stride + tap_col - padding, (x_stop - 1) * stride + tap_col - padding
+        x_first, x_end = min(max(x, 0), width), max(min(x_last + span, width), 0)
+        if start[(y * width + x_first) * n_pixel_cells] == start[(y * width + x_end) * n_pixel_cells]:
+            continue  # the whole row of the tile is silent
         pixel = y_out * out_width + x_begin - pixel_0
         in_tile = (y_out - y_begin) * (x_stop - x_begin)
         for i in range(x_stop - x_begin):
