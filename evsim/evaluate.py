@@ -121,6 +121,7 @@ class Evaluation:
                 "normalise": plan.normalise,
                 "crop_pct": plan.crop_pct,
                 "order": plan.order,
+                "precision": self.examiner.network.precision,
                 "limit": choice.limit,
                 "shuffle_seed": choice.shuffle_seed,
             },

@@ -14,26 +14,10 @@ import numpy as np
 from evsim.current import Current
 from evsim.errors import EvsimError, NetworkError
 from evsim.network import INPUT, Handler, Network
+from evsim.precision import BITS, FLOAT, check_precision
 from evsim.whole import LARGEST_INPUT, Claim, Scale
 
-__all__ = ["FLOAT", "PRECISIONS", "check_precision", "fix"]
-
-FLOAT = "float32"
-_BITS = {"int16": 16, "int8": 8}
-PRECISIONS = (FLOAT, *_BITS)
-
-
-def check_precision(precision: str, where: str = "--precision") -> str:
-    """`precision` where it is one.
-
-    Raises
-    ------
-    EvsimError
-        It is none.
-    """
-    if precision not in PRECISIONS:
-        raise EvsimError(f"{where} {precision!r}: expected {', '.join(PRECISIONS)}")
-    return precision
+__all__ = ["fix"]
 
 
 def fix(network: Network, precision: str) -> Network:
@@ -50,7 +34,7 @@ def fix(network: Network, precision: str) -> Network:
     if network.precision != FLOAT:
         raise EvsimError(f"{network.name}: is in {network.precision} already, expected float32")
     network.reset()
-    settling = _Settling(network, _BITS[precision])
+    settling = _Settling(network, BITS[precision])
     fixings = [settling.told(stage) for stage in range(len(network.handlers))]
     for handler in network.handlers:
         for current in _currents(handler):

@@ -9,6 +9,7 @@ from typing import Protocol
 from evsim.errors import NetworkError
 from evsim.ledger import OpCounts
 from evsim.neurons import Population
+from evsim.precision import FLOAT
 from evsim.readout import Readout
 from evsim.spikes import Spikes
 
@@ -66,7 +67,7 @@ class Network:
         self.name = name
         self.input_shape = input_shape
         self.n_steps = n_steps
-        self.precision = "float32"
+        self.precision = FLOAT
         self.handlers: list[Handler] = []
         self.sources: list[dict[str, str]] = []
         self._stages: dict[str, int] = {}

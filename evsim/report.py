@@ -52,6 +52,8 @@ class RunReport:
         File name, SHA-256 and what was found in it.
     notes : list of str
         What was assumed or done to the input.
+    precision : str
+        float32, or int16 or int8 in fixed point.
     n_steps : int
     prediction : int
     label : str or None
@@ -73,6 +75,7 @@ class RunReport:
     weights: dict
     input: dict
     notes: list[str]
+    precision: str
     n_steps: int
     prediction: int
     label: str | None

@@ -92,6 +92,7 @@ def run(
     preparation: Preparation | None = None,
     order: str = "stage",
     watch: Callable[[Network, int], Watcher] | None = None,
+    precision: str | None = None,
 ) -> tuple[RunReport, Trace]:
     """Simulate one recording and report it.
 
@@ -102,13 +103,15 @@ def run(
     order : {"step", "stage"}
     watch : callable, optional
         Given the network and the number of steps, makes an observer that is closed after the run.
+    precision : {"float32", "int16", "int8"}, optional
+        None takes what the weights file says, which is float32 unless it was imported otherwise.
 
     Raises
     ------
     EvsimError
         Weights or recording unreadable, or they do not fit each other.
     """
-    network, weights = load_network(weights_path)
+    network, weights = load_network(weights_path, precision)
     steps = prepare_input(network, weights, input_path, preparation or Preparation())
     probe = Probe([INPUT, *(p.name for p in network.populations())])
     with _compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
@@ -152,6 +155,7 @@ def _report(
         weights={"file": Path(paths[0]).name, "sha256": file_sha256(paths[0]), "source": weights.header.get("source")},
         input={"file": Path(paths[1]).name, "sha256": file_sha256(paths[1]), "layout": steps.layout},
         notes=list(steps.notes),
+        precision=network.precision,
         n_steps=result.n_steps,
         prediction=result.prediction,
         label=names[result.prediction] if names else None,
@@ -178,7 +182,7 @@ def peak_memory_bytes() -> int:
 
 
 def _provenance(report: RunReport) -> dict:
-    keys = ("network", "hyper_parameters", "weights", "input", "notes", "version")
+    keys = ("network", "hyper_parameters", "weights", "input", "notes", "precision", "version")
     return {key: getattr(report, key) for key in keys}
 
 

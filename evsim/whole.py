@@ -21,7 +21,17 @@ import numpy as np
 from evsim.current import Current
 from evsim.errors import EvsimError
 
-__all__ = ["Claim", "Fixing", "Scale", "check_payload", "divided", "largest_weight", "moved", "rounded", "weight_exponent"]
+__all__ = [
+    "Claim",
+    "Fixing",
+    "Scale",
+    "check_payload",
+    "divided",
+    "largest_weight",
+    "moved",
+    "rounded",
+    "weight_exponent",
+]
 
 GUARD = 4
 """Bits by which a current is finer than the weights that it sums: room for the halvings of a membrane."""

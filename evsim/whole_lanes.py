@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from evsim import lanes
-from evsim.lanes import LANES, _check_contiguous, _data, _has_avx512, _INT, _spread
+from evsim.lanes import _INT, LANES, _check_contiguous, _data, _has_avx512, _spread
 
 __all__ = ["add_moved", "add_rows", "charge", "fire", "rescaled", "scaled"]
 

@@ -100,7 +100,9 @@ class RealProduct:
         finest = 15 - int(np.frexp(self.scale.max())[1])
         self._shift = finest + y.exponent - self.current.exponent
         if not 1 <= self._shift <= 62:
-            raise NetworkError(f"{self.name}: scale {self.scale.max():g} would be shifted by {self._shift}, expected 1 to 62")
+            raise NetworkError(
+                f"{self.name}: scale {self.scale.max():g} would be shifted by {self._shift}, expected 1 to 62"
+            )
         self.bias = rounded(self.bias, y.exponent, np.int32)
         self._operand = self._operand.astype(np.int32)
         self._total = np.int32 if self._largest_sum(fixing) * 2.0**y.exponent < 2**31 - 1 else np.int64

@@ -90,7 +90,9 @@ class TokenSum:
             The current's scale is coarser than 1.
         """
         if self.current.exponent < 0:
-            raise NetworkError(f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer")
+            raise NetworkError(
+                f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer"
+            )
         self._one = 1 << self.current.exponent
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:

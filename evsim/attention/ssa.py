@@ -99,7 +99,9 @@ class SSA:
         """
         exponent = self.current.exponent
         if exponent < self._least_exponent():
-            raise NetworkError(f"{self.name}: scale {self.scale:g} in a current of scale 2^{exponent}, expected a finer one")
+            raise NetworkError(
+                f"{self.name}: scale {self.scale:g} in a current of scale 2^{exponent}, expected a finer one"
+            )
         self.scale = np.int64(math.ldexp(float(self.scale), exponent))
 
     def _least_exponent(self) -> int:

@@ -14,7 +14,9 @@ from evsim.checkpoints.fit import select_tensors
 from evsim.checkpoints.header import check_preparation, read_header_values, read_preparation
 from evsim.checkpoints.weights import Weights, read_weights
 from evsim.errors import CheckpointError
+from evsim.fixed_point import fix
 from evsim.network import Network
+from evsim.precision import FLOAT
 
 __all__ = ["build_network", "import_checkpoint", "load_network"]
 
@@ -64,14 +66,21 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
 
 
-def build_network(weights: Weights, path: str = "weights") -> Network:
-    """The network of a weights file.
+def build_network(weights: Weights, path: str = "weights", precision: str | None = FLOAT) -> Network:
+    """The network of a weights file, in float32 unless another precision is named; None takes the file's own.
 
     Raises
     ------
     CheckpointError
         The header names no known family, or its hyper-parameters do not describe a network of these tensors.
+    EvsimError
+        The network cannot run in that precision.
     """
+    network = _build(weights, path)
+    return fix(network, precision or weights.header.get("precision", FLOAT))
+
+
+def _build(weights: Weights, path: str) -> Network:
     module = networks.family(weights.header["family"])
     hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
     try:
@@ -81,11 +90,11 @@ def build_network(weights: Weights, path: str = "weights") -> Network:
         raise CheckpointError(f"{path}: its hyper-parameters describe no {module.FAMILY} network ({error})") from error
 
 
-def load_network(path: str) -> tuple[Network, Weights]:
-    """Read a weights file and build its network."""
+def load_network(path: str, precision: str | None = FLOAT) -> tuple[Network, Weights]:
+    """Read a weights file and build its network; see `build_network`."""
     weights = read_weights(path)
     check_preparation(path, weights.header)
-    return build_network(weights, path), weights
+    return build_network(weights, path, precision), weights
 
 
 def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:

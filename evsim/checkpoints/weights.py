@@ -17,6 +17,7 @@ from evsim.checkpoints.array_member import decode_array, encode_array
 from evsim.checkpoints.bounded_zip import BoundedZip
 from evsim.checkpoints.finite import check_finite
 from evsim.checkpoints.refusal import Refused, naming, shown
+from evsim.precision import FLOAT, PRECISIONS
 
 __all__ = ["Weights", "read_weights", "write_weights"]
 
@@ -39,7 +40,7 @@ class Weights:
     header : dict
         `family` (str), `hyper_parameters` (dict), `class_names` (list of str or None), `normalisation` (dict or
         None), `source` (dict: file, sha256, wrapper), `dropped` (list of the names of dead tensors left out), and
-        any further key that JSON can hold. `format_version` is 1; the writer sets it, and fills in what is missing
+        any further key that JSON can hold, of which `precision` (float32, int16 or int8) says how to run by default. `format_version` is 1; the writer sets it, and fills in what is missing
         of the others except the first two.
     """
 
@@ -184,6 +185,9 @@ def _check_header(header: Mapping[str, object]) -> None:
         if name not in header or type(header[name]) not in types:
             expected = " or ".join(kind.__name__ for kind in types)
             raise Refused(f"its header has no {name!r} of the type {expected}")
+    precision = header.get("precision", FLOAT)
+    if precision not in PRECISIONS:
+        raise Refused(f"its header's 'precision' is {shown(precision)}, expected {', '.join(PRECISIONS)}")
     for name in ("class_names", "dropped"):
         if not all(type(entry) is str for entry in header[name] or ()):
             raise Refused(f"its header's {name!r} holds something that is not text")

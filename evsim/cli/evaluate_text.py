@@ -12,6 +12,7 @@ from rich.table import Table
 
 from evsim.errors import EvsimError
 from evsim.evaluation.report import EvaluationReport, Share
+from evsim.precision import FLOAT
 
 __all__ = ["print_evaluation", "write_csv", "write_json"]
 
@@ -69,6 +70,8 @@ def _facts(report: EvaluationReport) -> Iterator[str]:
     yield f"weights     {report.weights}, SHA-256 {identity['weights_sha256'][:16]}"
     yield f"dataset     {identity['dataset']}, {report.n_recordings:,} recordings"
     yield from (f"note        {note}" for note in report.notes)
+    if identity["options"].get("precision", FLOAT) != FLOAT:
+        yield f"precision   {identity['options']['precision']}, in fixed point"
     if report.n_broken:
         yield f"broken      {report.n_broken:,} recordings could not be read; every number is about the others"
         yield from (f"            {broken['id']}: {broken['error']}" for broken in report.broken[:5])

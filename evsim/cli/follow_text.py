@@ -6,16 +6,16 @@ import json as json_module
 
 import typer
 
-from evsim.checkpoints.importing import load_network
+from evsim.checkpoints.weights import Weights
 from evsim.follow import Follower, Stream, WindowPrediction
+from evsim.network import Network
 from evsim.run import Preparation
 
 __all__ = ["print_predictions"]
 
 
-def print_predictions(weights_path: str, stream: Stream, preparation: Preparation, json: bool) -> None:
+def print_predictions(network: Network, weights: Weights, stream: Stream, preparation: Preparation, json: bool) -> None:
     """Follow until the source ends; text, or one JSON object a line."""
-    network, weights = load_network(weights_path)
     follower = Follower(network, weights, stream, preparation)
     try:
         for prediction in follower:

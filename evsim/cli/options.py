@@ -8,13 +8,16 @@ import typer
 
 from evsim.errors import EvsimError
 
-__all__ = ["CropPct", "Fit", "Index", "Order", "SplitBy", "WeightsPath", "parse_settings"]
+__all__ = ["CropPct", "Fit", "Index", "Order", "Precision", "SplitBy", "WeightsPath", "parse_settings"]
 
 WeightsPath = Annotated[str, typer.Option("--weights", "-w", help="Weights file (.npz), or a bundled network's name.")]
 Order = Annotated[str, typer.Option(help="Order of the event queue: step (streaming) or stage (weight reuse).")]
 SplitBy = Annotated[str | None, typer.Option(help="Cut events into steps by number or by time.")]
 Fit = Annotated[
     str | None, typer.Option(help="Bring a sensor to the network's size: crop, pad, downsample=N, average=N.")
+]
+Precision = Annotated[
+    str | None, typer.Option(help="float32, or int16 or int8 in fixed point; the weights file's own when left out.")
 ]
 CropPct = Annotated[
     float | None, typer.Option(min=0.1, max=1.0, help="Resize a picture to size / this and crop, as timm does: 0.95.")

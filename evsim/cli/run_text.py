@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from evsim.precision import FLOAT
 from evsim.report import LayerRow, RunReport
 
 __all__ = ["print_json", "print_report"]
@@ -39,6 +40,8 @@ def _loaded(report: RunReport) -> Iterator[str]:
     yield f"network     {report.title} from {report.weights['file']}"
     yield f"input       {report.input['file']}: {report.input['layout']}"
     yield from (f"note        {note}" for note in report.notes)
+    if report.precision != FLOAT:
+        yield f"precision   {report.precision}, in fixed point"
 
 
 def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:

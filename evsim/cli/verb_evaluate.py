@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import Fit, Order, SplitBy, WeightsPath
+from evsim.cli.options import Fit, Order, Precision, SplitBy, WeightsPath
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -43,6 +43,7 @@ def evaluate(
     ] = None,
     crop_pct: Annotated[float | None, typer.Option(min=0.1, max=1, help="Share of an image's side to see.")] = None,
     order: Order = "stage",
+    precision: Precision = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
     shuffle_seed: Annotated[int | None, typer.Option(help="Shuffle the recordings first, by this seed.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; as many as cores when left out.")] = None,
@@ -58,14 +59,17 @@ def evaluate(
     from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
     from evsim.evaluate import Choice, Evaluation
     from evsim.evaluation import Cluster, FindOptions, Plan, Threads, find_dataset
+    from evsim.precision import check_precision
     from evsim.run import Preparation
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
     if scheduler and workers:
         raise EvsimError("--workers is for this machine, --scheduler for a cluster: say one of them")
+    if precision is not None:
+        check_precision(precision)
     found = find_dataset(dataset, root, FindOptions(split, download, class_order))
-    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order, crop_pct)
+    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order, crop_pct, precision)
     evaluation = Evaluation(plan, found, Choice(limit, shuffle_seed))
     crew = Cluster(scheduler) if scheduler else Threads(workers)
     with EvaluationProgress(evaluation, journal, resume) as progress:

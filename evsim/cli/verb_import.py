@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from evsim.cli.options import parse_settings
+from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
 
@@ -23,13 +25,44 @@ def import_(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter the file cannot tell.")
     ] = None,
+    quantise: Annotated[
+        str | None, typer.Option(help="Run in fixed point by default: int16 or int8; says what it changes.")
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", "-i", help="With --quantise: recording or folder to compare on.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="With --quantise: labelled recordings to compare on.")
+    ] = None,
 ) -> None:
     """Read a trained network out of a PyTorch checkpoint, without PyTorch and without executing its pickle."""
     from evsim.checkpoints.importing import import_checkpoint
     from evsim.checkpoints.weights import write_weights
     from evsim.cli.weights_text import describe_weights
+    from evsim.precision import BITS, check_precision
 
+    if quantise is not None:
+        check_precision(quantise, "--quantise", tuple(BITS))
+    elif input is not None or dataset is not None:
+        raise EvsimError("--input and --dataset are for --quantise: expected --quantise int16 or int8")
     weights, notes = import_checkpoint(checkpoint, parse_settings(settings or []), ema)
+    lines = list(_quantise(weights, quantise, input, dataset)) if quantise else []
     write_weights(output, weights)
-    for line in [*describe_weights(weights), *(f"note: {note}" for note in notes), f"wrote {output}"]:
+    for line in [*describe_weights(weights), *(f"note: {note}" for note in notes), *lines, f"wrote {output}"]:
         typer.echo(line)
+
+
+def _quantise(weights, precision: str, input: str | None, dataset: str | None) -> Iterator[str]:
+    """Note the precision in the header; the tensors stay as they are, and become whole numbers when a network is built."""
+    from evsim.quantisation import bundled_recordings, compare_precisions, find_recordings
+
+    weights.header["precision"] = precision
+    if input is None and dataset is None:
+        name, recordings = bundled_recordings(weights)
+        yield f"note: no --input or --dataset: compared on the bundled {name}" if name else _NOT_COMPARED
+    else:
+        recordings = find_recordings(input, dataset)
+    yield from compare_precisions(weights, precision, recordings).lines()
+
+
+_NOT_COMPARED = "note: not compared: no bundled recording fits this network, give --input or --dataset"

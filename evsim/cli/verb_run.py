@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import CropPct, Fit, Index, Order, SplitBy, WeightsPath
+from evsim.cli.options import CropPct, Fit, Index, Order, Precision, SplitBy, WeightsPath
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -23,6 +23,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
     order: Order = "stage",
+    precision: Precision = None,
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
@@ -44,6 +45,7 @@ def run(
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
     from evsim.cli.progress import Progress
     from evsim.cli.run_text import print_json, print_report
+    from evsim.precision import check_precision
     from evsim.run import Preparation
     from evsim.run import run as run_recording
     from evsim.trace import write_trace
@@ -51,15 +53,18 @@ def run(
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
+    if precision is not None:
+        check_precision(precision)
     if follow is not None:
         if input is not None or trace is not None or index is not None:
             raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
-        _follow(find_weights(weights), (follow, window, hop, layout, sensor, idle), Preparation(split_by, fit), json)
+        told = (follow, window, hop, layout, sensor, idle)
+        _follow((find_weights(weights), precision), told, Preparation(split_by, fit), json)
         return
     weights = find_weights(weights)
     path = input if input is not None else default_recording(weights)
     preparation = Preparation(split_by, fit, index, crop_pct)
-    report, recorded = run_recording(weights, path, preparation, order, watch=Progress)
+    report, recorded = run_recording(weights, path, preparation, order, Progress, precision)
     if trace is not None:
         write_trace(trace, recorded)
     if json:
@@ -68,7 +73,8 @@ def run(
         print_report(report, trace)
 
 
-def _follow(weights_path: str, told: tuple, preparation, json: bool) -> None:
+def _follow(weights: tuple[str, str | None], told: tuple, preparation, json: bool) -> None:
+    from evsim.checkpoints.importing import load_network
     from evsim.cli.follow_text import print_predictions
     from evsim.follow import Stream, parse_microseconds, parse_sensor
 
@@ -81,4 +87,4 @@ def _follow(weights_path: str, told: tuple, preparation, json: bool) -> None:
         parse_sensor(sensor),
         parse_microseconds(idle, "idle") / 1e6 if idle else None,
     )
-    print_predictions(weights_path, stream, preparation, json)
+    print_predictions(*load_network(*weights), stream, preparation, json)

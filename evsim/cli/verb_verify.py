@@ -99,7 +99,8 @@ def _dataset(weights: str, preparation, dataset: str, root: str | None, limit: i
     """The network, and the recordings of a dataset, each read when its turn comes."""
     from evsim.evaluation.dataset import choose_items, find_dataset
     from evsim.evaluation.examiner import Examiner, Plan
+    from evsim.precision import FLOAT
 
     found = find_dataset(dataset, root)
-    examiner = Examiner.load(Plan(weights, found.kind, preparation))
+    examiner = Examiner.load(Plan(weights, found.kind, preparation, precision=FLOAT))
     return examiner.network, (examiner.steps(item) for item in choose_items(found.items, limit, None))

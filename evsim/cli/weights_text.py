@@ -18,6 +18,8 @@ def describe_weights(weights: Weights) -> Iterator[str]:
     n_values = sum(tensor.size for tensor in weights.tensors.values())
     n_bytes = sum(tensor.nbytes for tensor in weights.tensors.values())
     yield f"tensors: {len(weights.tensors)} with {n_values:,} values, {n_bytes / 1e6:.1f} MB"
+    if header.get("precision"):
+        yield f"precision: {header['precision']}, unless --precision says otherwise"
     prepared = {name: value for name, value in (header.get("input") or {}).items() if value}
     if prepared:
         yield "input: " + ", ".join(f"{name} {value}" for name, value in prepared.items())

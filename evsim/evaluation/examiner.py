@@ -42,6 +42,8 @@ class Plan:
     crop_pct : float, optional
         Share of an image's side that is seen, see `ReadOptions`; None leaves it to the kind of dataset, most of which
         take images only as large as the network's input.
+    precision : {"float32", "int16", "int8"}, optional
+        None takes what the weights file says.
     """
 
     weights: str
@@ -50,6 +52,7 @@ class Plan:
     normalise: str | None = None
     order: str = "stage"
     crop_pct: float | None = None
+    precision: str | None = None
 
 
 @dataclass(eq=False)
@@ -75,7 +78,7 @@ class Examiner:
         """Read the weights and build the network."""
         path = find_weights(plan.weights)
         weights = read_weights(path)
-        network = build_network(weights)
+        network = build_network(weights, path, plan.precision)
         # The network holds its own copy of the tensors, and only the header is needed from here on.
         return Examiner(plan, network, Weights({}, weights.header), file_sha256(path))
 
