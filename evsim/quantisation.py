@@ -21,7 +21,8 @@ from evsim.zoo import zoo_folder
 
 __all__ = ["PopulationChange", "QuantisationReport", "bundled_recordings", "compare_precisions", "find_recordings"]
 
-BUNDLED = ("nmnist_test_100.h5", "mnist_digits.npz", "gesture_clip_01.h5")
+BUNDLED = {"nmnist_test_100.h5": None, "mnist_digits.npz": 10, "gesture_clip_01.h5": None}
+"""And how many images they hold, where the file's reader takes one."""
 
 
 @dataclass
@@ -101,7 +102,8 @@ class QuantisationReport:
         yield "spikes only in one of the two, by population:"
         for row in (*self.populations.values(), self.total):
             changed = f"{row.changed:,} of {row.spikes:,} spikes ({row.only_float:,} lost, {row.only_fixed:,} new)"
-            yield f"  {row.name}: {changed}, {row.per_thousand_spikes:.2f} per thousand, {row.per_neuron_step:.2e} per neuron-step"
+            share = f"{row.per_thousand_spikes:.2f} per thousand, {row.per_neuron_step:.2e} per neuron-step"
+            yield f"  {row.name}: {changed}, {share}"
 
 
 def compare_precisions(weights: Weights, precision: str, recordings: Iterable[tuple[Source, int | None]]):
@@ -145,8 +147,10 @@ def find_recordings(inputs: str | None, dataset: str | None) -> list[tuple[Sourc
 def bundled_recordings(weights: Weights) -> tuple[str | None, list[tuple[Source, int | None]]]:
     """The first of the bundled files whose recordings fit the network, and they; (None, []) where none does."""
     network = build_network(weights)
-    for name in BUNDLED:
-        found = find_recordings(str(zoo_folder() / name), None)
+    for name, n_images in BUNDLED.items():
+        path = str(zoo_folder() / name)
+        images = [(Source(path, str(i)), None) for i in range(n_images or 0)]
+        found = images or find_recordings(path, None)
         try:
             _steps(network, weights, found[0][0])
         except EvsimError:

@@ -35,7 +35,8 @@ _BYTES = 64
 def _add_whole_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift):
     """target[at : at + width] += 2^shift * (sum of rows of weights, times payload where there is one).
 
-    The row of event e begins at ``weights[first + (address[e] - origin) * width]``, flat; width is 128, 64, 32, 16 or less.
+    The row of event e begins at ``weights[first + (address[e] - origin) * width]``, flat. The width is a panel's:
+    128, 64, 32, 16 or less.
     """
     weights, target = weights.reshape(-1), target.reshape(-1)
     for event in range(begin, end):
@@ -270,10 +271,12 @@ def _fire_vectors(is_shift):
         element = v.type.pointee
         n_lanes = 8 * _BYTES // element.width
         kind, long = ir.VectorType(element, n_lanes), ir.VectorType(_LONG, n_lanes)
-        numbers = [
-            _spread_over(builder, builder.trunc(c, element), n_lanes) for c in cgutils.unpack_tuple(builder, constants)
-        ]
-        v_threshold, v_reset, rate, shift = numbers
+        numbers = list(cgutils.unpack_tuple(builder, constants))
+        kinds = (element, element, element if is_shift else _LONG, element if is_shift else _LONG)
+        v_threshold, v_reset, rate, shift = (
+            _spread_over(builder, number if number.type == to else builder.trunc(number, to), n_lanes)
+            for number, to in zip(numbers, kinds, strict=True)
+        )
         listed = lanes._Compressor(builder, fired, length)
         n_bits = n_lanes.bit_length() - 1
         with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), _INT(n_bits))) as loop:
@@ -285,8 +288,8 @@ def _fire_vectors(is_shift):
             if is_shift:
                 h = builder.add(u, builder.ashr(drive, shift))
             else:
-                product = builder.mul(builder.sext(drive, long), builder.sext(rate, long))
-                h = builder.add(u, builder.trunc(builder.ashr(product, builder.sext(shift, long)), kind))
+                product = builder.mul(builder.sext(drive, long), rate)
+                h = builder.add(u, builder.trunc(builder.ashr(product, shift), kind))
             spikes = builder.icmp_signed(">=", h, v_threshold)
             _store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
             with builder.if_then(clears):

@@ -18,25 +18,25 @@ SIDE, N_IN, N_HIDDEN, N_CLASSES = 6, 2, 8, 3
 AXES = "row,col,channel"
 
 
-def random_network(seed, sleepy=False):
+def random_network(seed, sleepy=False, kinds=("LIF", "PLIF", "IF")):
     """A stem with pools, a shared current with three writers and four readers, an attention and a classifier.
 
-    `sleepy`: no bias reaches a threshold, so that silence is silent.
+    `sleepy`: no bias reaches a threshold, so that silence is silent. `kinds`: of neurons; the first replaces any other.
     """
     rng = np.random.default_rng(seed)
     net = Network(f"random {seed}", (SIDE, SIDE, N_IN), 4)
     x = Current(SIDE * SIDE, 4)
     net.add(Conv2d("stem", dyadic(rng, 4, N_IN, 3, 3), _bias(rng, 4, sleepy), Window(SIDE, SIDE, 3, 1, 1), x), INPUT)
-    spikes, side = net.add(_neurons(rng, "stem_lif", x, SIDE, 4)), SIDE
+    spikes, side = net.add(_neurons(rng, kinds, "stem_lif", x, SIDE, 4)), SIDE
     if rng.random() < 0.5:
         pool = SpikeMaxPool("pool", Window(SIDE, SIDE, 3, 2, 1), 4)
         spikes, side = net.add(pool, spikes), pool.shape[0]
     u, side = _split(rng, net, spikes, side, sleepy)
-    first = net.add(_neurons(rng, "first", u, side, N_HIDDEN))
+    first = net.add(_neurons(rng, kinds, "first", u, side, N_HIDDEN))
     window = Window(side, side, 3, 1, 1)
     net.add(Conv2d("around", dyadic(rng, N_HIDDEN, 4, 3, 3), _bias(rng, N_HIDDEN, sleepy), window, u, groups=2), first)
-    second = net.add(_neurons(rng, "second", u, side, N_HIDDEN))
-    _attention(rng, net, second, u, side, sleepy)
+    second = net.add(_neurons(rng, kinds, "second", u, side, N_HIDDEN))
+    _attention(rng, kinds, net, second, u, side, sleepy)
     mean, logits = Current(1, N_HIDDEN), Current(1, N_CLASSES)
     net.add(TokenMean("mean", u, mean))
     head = net.add(LIF("head_lif", mean, (N_HIDDEN,), "channel", 0.25))
@@ -64,13 +64,13 @@ def _split(rng, net, spikes, side, sleepy):
     return pooled, window.out_height
 
 
-def _attention(rng, net, source, u, side, sleepy):
+def _attention(rng, kinds, net, source, u, side, sleepy):
     n_tokens, dilates = side * side, rng.random() < 0.5
     for role in "qkv":
         x = Current(n_tokens, N_HIDDEN)
         weight = dyadic(rng, N_HIDDEN, N_HIDDEN)
         net.add(Linear(f"{role}_conv", weight, _bias(rng, N_HIDDEN, sleepy), n_tokens, x), source)
-        net.add(_neurons(rng, role, x, side, N_HIDDEN))
+        net.add(_neurons(rng, kinds, role, x, side, N_HIDDEN))
     kv, column = net.add(Coincidence("kv", n_tokens * N_HIDDEN), k="k", v="v"), Current(1, N_HIDDEN)
     if dilates:
         kv = net.add(PlaneDilation("kv_erode", n_tokens, 2, N_HIDDEN), kv)
@@ -80,9 +80,10 @@ def _attention(rng, net, source, u, side, sleepy):
     net.add(Linear("proj", dyadic(rng, N_HIDDEN, N_HIDDEN), _bias(rng, N_HIDDEN, sleepy), n_tokens, u), out)
 
 
-def _neurons(rng, name, current, side, n_channels):
+def _neurons(rng, kinds, name, current, side, n_channels):
     args = (name, current, (side, side, n_channels), AXES)
     kind = rng.choice(["LIF", "PLIF", "IF"], p=[0.5, 0.4, 0.1])
+    kind = kind if kind in kinds else kinds[0]
     if kind == "PLIF":
         return PLIF(*args, w=rng.normal())
     return LIF(*args) if kind == "LIF" else IF(*args)

@@ -104,7 +104,7 @@ class RealProduct:
                 f"{self.name}: scale {self.scale.max():g} would be shifted by {self._shift}, expected 1 to 62"
             )
         self.bias = rounded(self.bias, y.exponent, np.int32)
-        self._operand = self._operand.astype(np.int32)
+        self._operand = np.empty(self._operand.shape, np.int32)
         self._total = np.int32 if self._largest_sum(fixing) * 2.0**y.exponent < 2**31 - 1 else np.int64
         self.scale = rounded(self.scale, finest)
 

@@ -40,8 +40,8 @@ class Weights:
     header : dict
         `family` (str), `hyper_parameters` (dict), `class_names` (list of str or None), `normalisation` (dict or
         None), `source` (dict: file, sha256, wrapper), `dropped` (list of the names of dead tensors left out), and
-        any further key that JSON can hold, of which `precision` (float32, int16 or int8) says how to run by default. `format_version` is 1; the writer sets it, and fills in what is missing
-        of the others except the first two.
+        any further key that JSON can hold, of which `precision` (float32, int16 or int8) says how to run by default.
+        `format_version` is 1; the writer sets it, and fills in what is missing of the others except the first two.
     """
 
     tensors: dict[str, np.ndarray]

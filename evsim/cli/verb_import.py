@@ -53,7 +53,7 @@ def import_(
 
 
 def _quantise(weights, precision: str, input: str | None, dataset: str | None) -> Iterator[str]:
-    """Note the precision in the header; the tensors stay as they are, and become whole numbers when a network is built."""
+    """Note the precision in the header; the tensors stay as they are, and are rounded when a network is built."""
     from evsim.quantisation import bundled_recordings, compare_precisions, find_recordings
 
     weights.header["precision"] = precision

@@ -1,0 +1,407 @@
+"""Fixed point: the same bits whatever the order, the bits of the slow twin, no overflow, and one line for a refusal."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from evsim import lanes, pipeline, whole_lanes
+from evsim.current import Current
+from evsim.errors import EvsimError, NetworkError
+from evsim.fixed_point import fix
+from evsim.ledger import OpCounts
+from evsim.network import INPUT, Network
+from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
+from evsim.neurons import IF, LIF, PLIF
+from evsim.projections import conv
+from evsim.projections.conv import Conv2d, Window
+from evsim.projections.gather import gather_tiles
+from evsim.projections.linear import Linear
+from evsim.readout import Readout
+from evsim.simulator import simulate
+from evsim.spikes import Spikes
+from evsim.twin import twin
+from tests import naive_whole, twins
+from tests.contract import JIT, dyadic, interpreted, needs_jit, random_spikes
+from tests.nets import random_network, random_recording
+from tests.random_resformer import published
+from tests.random_spikformer import spikformer_v2_8_512
+
+PRECISIONS = st.sampled_from(["int16", "int8"])
+BITS = {"int16": 16, "int8": 8}
+
+
+def small_sdt(**options):
+    sizes = {"depth": 1, "n_channels": 16, "n_heads": 4, "mlp_ratio": 2, "in_channels": 2, "n_classes": 5, "n_steps": 3}
+    stem = {"height": 16, "width": 16, "pooling_stat": "0111", "spike_mode": "lif", "dvs_mode": False}
+    return sdt, sdt.HyperParameters(**(sizes | stem | options))
+
+
+def small_spikformer(variant, pool="spikes"):
+    constants = spikformer.VARIANTS[variant]
+    return spikformer, spikformer.HyperParameters(
+        variant=variant, depth=1, n_channels=16, n_heads=2, mlp_ratio=2, in_channels=2, n_classes=5, n_steps=3,
+        height=16, width=16, attn_scale=constants.attn_scale, pooling_stat=constants.pooling_stat, pool=pool,
+    )  # fmt: skip
+
+
+def small_v2(shortcut):
+    hp = spikformer_v2_8_512(32, depth=1, n_channels=16, shortcut=shortcut)
+    return spikformer_v2, replace(hp, n_classes=5, n_heads=2, n_steps=3, in_channels=2)
+
+
+def small_resformer(size, stem, n_groups=16):
+    hp = replace(published(size, 5, 32), n_channels=(16, 16), n_heads=(1, 2), patches=(4, 2), depths=(1, 1))
+    return spikingresformer, replace(hp, group_size=n_groups, stem=stem, n_steps=3, in_channels=2, mlp_ratio=2)
+
+
+FAMILIES = {
+    "sdt": small_sdt(),
+    "sdt for event cameras, plif": small_sdt(spike_mode="plif", dvs_mode=True, pooling_stat="0011"),
+    "spikformer cifar10": small_spikformer("cifar10"),
+    "spikformer cifar10dvs": small_spikformer("cifar10dvs"),
+    "spikformer, pooled currents": small_spikformer("cifar10", "currents"),
+    "spikformer-v2 sew": small_v2("sew"),
+    "spikformer-v2 ms": small_v2("ms"),
+    "spikingresformer 7x7": small_resformer("ti", "7x7"),
+    "spikingresformer 3x3 plif": small_resformer("dvsg", "3x3"),
+}
+
+
+def random_tensors(rng, shapes):
+    """Weights of any value, scaled so that some neurons fire everywhere."""
+    tensors = {}
+    for name, shape in shapes.items():
+        if name.endswith("running_var"):
+            tensors[name] = rng.uniform(0.5, 2, shape)
+        elif name.endswith((".bias", "running_mean")):
+            tensors[name] = rng.normal(0, 0.2, shape)
+        elif name.endswith(".w"):
+            tensors[name] = rng.normal()
+        elif "firing_rate" in name:
+            tensors[name] = rng.uniform(0.05, 0.4, shape)
+        elif len(shape) == 1:
+            tensors[name] = rng.uniform(0.5, 2, shape)
+        else:
+            tensors[name] = rng.normal(0, 8 / np.sqrt(np.prod(shape[1:]) or 1), shape)
+    return {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
+
+
+def both(family, seed, precision):
+    """The same random network in float32 and in fixed point."""
+    module, hp = FAMILIES[family]
+    tensors = random_tensors(np.random.default_rng(seed), module.tensor_shapes(hp)[0])
+    return module.build(tensors, hp), fix(module.build(tensors, hp), precision)
+
+
+def recording_for(net, seed, kind):
+    rng, n_inputs = np.random.default_rng(seed), int(np.prod(net.input_shape))
+    if kind == "image":
+        address = np.flatnonzero(rng.random(n_inputs) < 0.9).astype(np.int32)
+        return [Spikes(address, rng.normal(0, 1, address.size).astype(np.float32))] * net.n_steps
+    return [random_spikes(rng, n_inputs, density, kind) for density in (0.3, 0.0, 0.1)]
+
+
+def play(net, recording, **options):
+    """Spikes, counts and logits, to be compared bit for bit."""
+    recorder = twins.Recorder()
+    result = simulate(net, recording, [recorder], **options)
+    sent = {key: _listed(spikes) for key, spikes in recorder.sent.items() if len(spikes)}
+    return sent, {(name, step): c for name, step, c in result.ledger.rows()}, result.logits_by_step.tolist()
+
+
+def _listed(spikes):
+    values = np.ones(len(spikes)) if spikes.payload is None else spikes.payload
+    return list(zip(spikes.address.tolist(), values.tolist(), strict=True))
+
+
+# --- the slow twin ----------------------------------------------------------------------------------------------------
+
+
+@needs_jit
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+@pytest.mark.parametrize("kind", ["binary", "integer", "image"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_equals_the_slow_twin(family, kind, precision):
+    real, fixed = both(family, 5, precision)
+    recording = recording_for(fixed, 6, kind)
+    sent, _, logits = play(fixed, recording)
+    expected, expected_logits = naive_whole.run(real, fixed, recording, BITS[precision])
+    assert sent == {key: _listed(spikes) for key, spikes in expected.items() if len(spikes)}
+    assert logits == expected_logits.tolist()
+    fired = [p.name for p in fixed.populations() if any((p.name, step) in sent for step in range(3))]
+    assert len(fired) > len(fixed.populations()) / 2, "the example is too quiet to mean anything"
+
+
+@needs_jit
+@given(st.integers(0, 2**20), PRECISIONS, st.sampled_from(["binary", "integer", "real"]))
+def test_random_networks_equal_the_slow_twin(seed, precision, kind):
+    real, fixed = (random_network(seed, kinds=("LIF", "PLIF")) for _ in range(2))
+    fix(fixed, precision)
+    recording = random_recording(seed, kind=kind)
+    sent, _, logits = play(fixed, recording)
+    expected, expected_logits = naive_whole.run(real, fixed, recording, BITS[precision])
+    assert sent == {key: _listed(spikes) for key, spikes in expected.items() if len(spikes)}
+    assert logits == expected_logits.tolist()
+
+
+@given(st.integers(0, 2**20), st.sampled_from(["binary", "integer"]))
+def test_weights_that_need_no_rounding_give_the_spikes_and_counts_of_float32(seed, kind):
+    """Dyadic weights and biases, LIF, few steps: float32 and int16 both compute without a rounding."""
+    real, fixed = (random_network(seed, kinds=("LIF",)) for _ in range(2))
+    fix(fixed, "int16")
+    # A bias of exactly the threshold takes a float there in the end, by rounding; a whole number stops one short.
+    assume(all(np.array_equal(a.sleepless, b.sleepless) for a, b in zip(real.populations(), fixed.populations())))
+    recording = random_recording(seed, n_steps=3, kind=kind)
+    (sent, counts, logits), (other, other_counts, other_logits) = (play(net, recording) for net in (real, fixed))
+    assert sent == other
+    assert counts == other_counts
+    np.testing.assert_allclose(logits, other_logits, atol=1e-3)
+
+
+@given(st.integers(0, 2**20), PRECISIONS)
+def test_the_kernels_without_the_compiler_give_the_same_bits(seed, precision):
+    net, recording = fix(random_network(seed, kinds=("LIF", "PLIF")), precision), random_recording(seed, n_steps=2)
+    compiled = play(net, recording)
+    with interpreted():
+        assert play(net, recording) == compiled
+
+
+# --- no order matters -------------------------------------------------------------------------------------------------
+
+
+@needs_jit
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_orders_threads_bands_and_twins_change_no_bit(family, precision, monkeypatch):
+    _, net = both(family, 8, precision)
+    recording = recording_for(net, 9, "integer")
+    expected = play(net, recording)
+    assert play(net, recording, order="stage") == expected
+    assert play(twin(net), recording) == expected
+    monkeypatch.setattr(pipeline, "_FEWEST_NEURONS", 0)
+    assert play(net, recording, threads=3) == expected
+    monkeypatch.setattr(conv, "_BAND_VALUES", 1)
+    assert play(both(family, 8, precision)[1], recording) == expected
+    monkeypatch.setattr(LIF.__globals__["Population"], "takes", lambda self, step: False)
+    assert play(net, recording) == expected
+
+
+def layer(rng, n_out, n_in, kernel=3, side=4, precision="int16", groups=1):
+    """A convolution in fixed point on its own, behind spikes so that its payload is 1."""
+    net, before = Network("layer", (side, side, n_in), 1), Current(side * side, n_in)
+    net.add(Conv2d("first", rng.normal(size=(n_in, n_in, 1, 1)), None, Window(side, side), before), INPUT)
+    spikes = net.add(LIF("lif", before, (side, side, n_in), "row,col,channel"))
+    current = Current(side * side, n_out)
+    weight = rng.normal(size=(n_out, n_in // groups, kernel, kernel))
+    window = Window(side, side, kernel, padding=kernel // 2)
+    net.add(Conv2d("conv", weight, None, window, current, groups), spikes)
+    net.add(LIF("out", current, (side, side, n_out), "row,col,channel"))
+    fix(net, precision)
+    return net.handlers[2]
+
+
+@given(
+    st.integers(0, 2**20), PRECISIONS, st.sampled_from([1, 5, 16, 40, 64, 128, 200]), st.sampled_from([4, 24]),
+    st.booleans(),
+)  # fmt: skip
+def test_the_order_of_events_changes_no_bit(seed, precision, n_out, n_in, is_graded):
+    rng = np.random.default_rng(seed)
+    conv2d = layer(rng, n_out, n_in, precision=precision)
+    spikes = random_spikes(rng, 16 * n_in, 0.5)
+    payload = rng.integers(1, 4, len(spikes) if is_graded else 0).astype(np.int32)
+    gathering = conv2d._gathering(spikes.address, payload, conv2d.blocks)
+    blocks = conv2d.blocks.cut(len(spikes) / 16)
+    shuffled, graded = gathering.address.copy(), payload.copy()
+    for cell in range(gathering.start.size - 1):
+        events = np.arange(gathering.start[cell], gathering.start[cell + 1])
+        moved = rng.permutation(events)
+        shuffled[events] = gathering.address[moved]
+        if is_graded:
+            graded[events] = payload[moved]
+    first, second = (conv2d.current.new_rows(16) for _ in range(2))
+    assert blocks.values is conv2d.blocks.values
+    counts = gather_tiles(gathering, conv2d._all_tiles, first.value, first.touched)
+    same = gather_tiles(
+        gathering._replace(address=shuffled, payload=graded), conv2d._all_tiles, second.value, second.touched
+    )
+    np.testing.assert_array_equal(first.value, second.value)
+    assert counts == same
+
+
+# --- nothing overflows ------------------------------------------------------------------------------------------------
+
+
+@needs_jit
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+@pytest.mark.parametrize(("n_out", "n_in", "kernel"), [(64, 256, 1), (128, 64, 3), (16, 300, 3), (5, 512, 1)])
+def test_the_worst_input_stays_in_range_and_is_exact(rng, precision, n_out, n_in, kernel):
+    """All inputs that have a positive weight to one output active, and all that have a negative one."""
+    conv2d = layer(rng, n_out, n_in, kernel, side=3, precision=precision)
+    exponent = conv2d.current.exponent
+    weight = np.round(conv2d.weight.astype(np.float64) * 2.0**exponent).astype(np.int64)
+    assert abs(conv2d.blocks.values.astype(np.int64)).max() < 2 ** (BITS[precision] - 1)
+    limit = 2**14 if conv2d.current.dtype == np.int16 else 2**30
+    pad = kernel // 2
+    for output in range(0, n_out, max(1, n_out // 5)):
+        for sign in (1, -1):
+            active = np.zeros((3, 3, n_in), bool)
+            active[1 - pad : 2 + pad, 1 - pad : 2 + pad] = (sign * weight[output] > 0).transpose(1, 2, 0)
+            spikes = Spikes(np.flatnonzero(active).astype(np.int32))
+            rows = conv2d.current.new_rows(9)
+            gather_tiles(
+                conv2d._gathering(spikes.address, np.empty(0, np.int32), conv2d.blocks),
+                conv2d._all_tiles, rows.value, rows.touched,
+            )  # fmt: skip
+            expected = sign * np.maximum(sign * weight[output], 0).sum()
+            assert rows.value[4, output] == expected
+            assert abs(expected) < limit
+
+
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+def test_one_block_of_weights_of_one_sign_fits_a_register(rng, precision):
+    current, weight = Current(4, 64), np.abs(rng.normal(1, 0.1, (64, 256)))
+    net = Network("block", (2, 2, 256), 1)
+    net.add(Linear("linear", weight, None, 4, current), INPUT)
+    net.add(LIF("lif", current, (4, 64), "token,channel"))
+    fix(net, precision)
+    linear, net.handlers[1].is_eager = net.handlers[0], False
+    assert linear.blocks.largest_sum(np.round(linear.weight * 2.0**linear._exponent).astype(np.int64)) < 2**15
+    linear.handle(0, {"spikes": Spikes(np.arange(1024, dtype=np.int32))})
+    expected = np.round(linear.weight[:, :, 0, 0].astype(np.float64).sum(axis=1) * 2.0**current.exponent)
+    np.testing.assert_array_equal(current.rows(0).value, np.tile(expected, (4, 1)))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+@given(seed=st.integers(0, 2**20), rate=st.sampled_from([(1, 1), (1, 0), (1, 3), (20000, 15), (32768, 15), (1, 15)]))
+def test_neurons_by_vector_and_by_number_agree(dtype, seed, rate):
+    """At the ends of the range that the proof allows, too."""
+    rng, n, top = np.random.default_rng(seed), 77, 2**13 if dtype == np.int16 else 2**29
+    value, bias, v = (rng.choice([-top, -1, 0, 1, top, 5], n).astype(dtype) for _ in range(3))
+    bias, v = bias // 4, np.minimum(v, 99)
+    value = value // 2
+    constants = (100, rng.choice([0, -3]), *rate)
+    fired, expected = np.full(n + lanes.LANES, -1, np.int32), []
+    h = [int(v[j]) + ((int(value[j]) + int(bias[j]) - int(v[j]) + constants[1]) * rate[0] >> rate[1]) for j in range(n)]
+    expected = [5 + j for j in range(n) if h[j] >= 100]
+    if JIT:
+        n_fired = _fire(value, bias, v, tuple(map(int, constants)), True, 0, n, 5, fired, 0)
+    else:
+        n_fired = whole_lanes.fire(value, bias, v, tuple(map(int, constants)), True, 0, n, 5, fired, 0)
+    assert fired[:n_fired].tolist() == expected
+    assert v.tolist() == [constants[1] if x >= 100 else x for x in h]
+    assert not value.any()
+
+
+def _fire(*args):
+    return whole_lanes._fire_whole(*args)
+
+
+# --- silence, sleeping ------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**20), PRECISIONS)
+def test_silence_costs_nothing(seed, precision):
+    net = fix(random_network(seed, sleepy=True, kinds=("LIF", "PLIF")), precision)
+    result = simulate(net, [Spikes.none()] * 4)
+    assert result.ledger.total() == OpCounts()
+
+
+@given(
+    st.sampled_from(["LIF", "PLIF"]), st.floats(-1, 3, width=32), st.floats(-2, 0.5, width=32), st.floats(-3, 3)
+)  # fmt: skip
+def test_a_neuron_wakes_itself_if_and_only_if_it_would_fire_in_silence(kind, bias, v_reset, w):
+    current = Current(1, 1)
+    net = Network("alone", (1, 1, 1), 1)
+    net.add(Linear("linear", np.ones((1, 1)), np.array([bias]), 1, current), INPUT)
+    args = ("lif", current, (1, 1), "token,channel")
+    net.add(LIF(*args, v_reset=v_reset) if kind == "LIF" else PLIF(*args, w=w, v_reset=v_reset))
+    fix(net, "int8")
+    neurons = net.handlers[1]
+    v_threshold, reset, m, r = neurons._constants
+    v, has_fired = reset, False
+    for _ in range(3000):
+        h = v + ((int(neurons.bias[0]) - v + reset) * m >> r)
+        has_fired |= h >= v_threshold
+        v = reset if h >= v_threshold else h
+    assert neurons.wakes_itself == has_fired
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def chain(neurons, weight=1.0, bias=None):
+    net, current, logits = Network("chain", (1, 1, 2), 2), Current(1, 2), Current(1, 2)
+    net.add(Linear("linear", np.full((2, 2), weight), bias, 1, current), INPUT)
+    net.add(Linear("head", np.eye(2), None, 1, logits), net.add(neurons("lif", current, (1, 2), "token,channel")))
+    net.add(Readout("readout", logits))
+    return net
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(EvsimError, match="int4: expected float32, int16, int8"):
+        fix(chain(LIF), "int4")
+
+
+def test_float32_changes_nothing():
+    net = chain(LIF)
+    assert fix(net, "float32") is net
+    assert net.precision == "float32"
+    assert net.handlers[0].blocks.values.dtype == np.float32
+
+
+def test_a_network_is_fixed_once():
+    net = fix(chain(LIF), "int16")
+    with pytest.raises(EvsimError, match="is in int16 already"):
+        fix(net, "int8")
+
+
+def test_neurons_without_a_leak_are_refused():
+    with pytest.raises(NetworkError, match="lif: integrate-and-fire without leak has no bound"):
+        fix(chain(IF), "int16")
+
+
+def test_an_event_beyond_the_proof_is_refused():
+    net = fix(chain(LIF), "int16")
+    few, many = (Spikes(np.array([0], np.int32), np.array([value], np.int32)) for value in (4095, 4096))
+    simulate(net, [few, few])
+    with pytest.raises(EvsimError, match="linear: an event of value 4096, whole-number sums are proved up to 4095"):
+        simulate(net, [many])
+
+
+def test_a_pixel_beyond_the_proof_is_refused():
+    net = fix(chain(LIF), "int16")
+    with pytest.raises(EvsimError, match=r"linear: an event of value 5000.5, .* up to 4095"):
+        simulate(net, [Spikes(np.array([0], np.int32), np.array([5000.5], np.float32))])
+
+
+def test_sums_that_no_scale_holds_are_refused():
+    with pytest.raises(NetworkError, match="linear: sums reach"):
+        fix(chain(LIF, bias=np.array([1e20, 0])), "int16")
+
+
+def test_a_handler_that_knows_no_whole_numbers_is_refused():
+    class Odd:
+        def __init__(self, current):
+            self.name, self.current = "odd", current
+            current.join_writer("odd")
+
+        def reset(self):
+            pass
+
+    net = Network("odd", (1, 1, 1), 1)
+    net.add(Odd(Current(1, 1)))
+    with pytest.raises(NetworkError, match="odd: Odd does not know whole numbers"):
+        fix(net, "int16")
+
+
+def test_the_weights_of_a_fixed_layer_are_those_it_adds():
+    rng = np.random.default_rng(0)
+    weight = dyadic(rng, 4, 2, 3, 3)
+    net, current = Network("weights", (4, 4, 2), 1), Current(16, 4)
+    net.add(Conv2d("conv", weight, None, Window(4, 4, 3, padding=1), current), INPUT)
+    net.add(LIF("lif", current, (4, 4, 4), "row,col,channel"))
+    fix(net, "int16")
+    np.testing.assert_array_equal(net.handlers[0].weight, weight)
