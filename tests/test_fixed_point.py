@@ -153,7 +153,12 @@ def test_weights_that_need_no_rounding_give_the_spikes_and_counts_of_float32(see
     real, fixed = (random_network(seed, kinds=("LIF",)) for _ in range(2))
     fix(fixed, "int16")
     # A bias of exactly the threshold takes a float there in the end, by rounding; a whole number stops one short.
-    assume(all(np.array_equal(a.sleepless, b.sleepless) for a, b in zip(real.populations(), fixed.populations())))
+    assume(
+        all(
+            np.array_equal(a.sleepless, b.sleepless)
+            for a, b in zip(real.populations(), fixed.populations(), strict=True)
+        )
+    )
     recording = random_recording(seed, n_steps=3, kind=kind)
     (sent, counts, logits), (other, other_counts, other_logits) = (play(net, recording) for net in (real, fixed))
     assert sent == other
