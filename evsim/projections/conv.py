@@ -126,12 +126,11 @@ class Conv2d:
 
         All weights of either sign where a payload may be negative.
         """
-        exponent, weight = self._weight_exponent(fixing.bits), self.weight.astype(np.float64)
-        signed = [np.maximum(sign * weight, 0).sum(axis=(1, 2, 3)) for sign in (1, -1)]
-        terms = (sum(signed) if fixing.is_signed else np.maximum(*signed)).max(initial=0)
+        exponent = self._weight_exponent(fixing.bits)
+        reach = float(_largest_sum(self.weight.astype(np.float64), fixing.is_signed)) * fixing.payload
         n_terms = self.blocks.n_in * self.blocks.kernel**2
         wish = min(FINEST, exponent + GUARD)
-        return Claim(wish, exponent, float(terms) * fixing.payload, n_terms * fixing.payload)
+        return Claim(wish, exponent, reach, n_terms * fixing.payload)
 
     def fix(self, fixing: Fixing) -> None:
         """Whole weights, in steps at least as coarse as those of the current.
@@ -139,12 +138,15 @@ class Conv2d:
         All weights of one sign that one output meets in a block fit int16, so that any subset of them does, in any
         order: within a block sums are int16, then they are shifted and added to the current.
         """
-        weight, scale = self.weight, fixing.scale(self.current)
+        weight, scale, claim = self.weight, fixing.scale(self.current), self.claim(fixing)
         exponent = min(self._weight_exponent(fixing.bits), scale.exponent)
         whole = rounded(weight, exponent, np.int16)
         self.blocks = Blocks.of(whole, self.groups, np.int16, scale.exponent - exponent)
         self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
-        self._largest_sum = int(np.abs(whole.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
+        self._largest_sum = _largest_sum(whole, is_signed=True)
+        reach = _largest_sum(whole, fixing.is_signed) * fixing.payload << self.blocks.shift
+        if reach > claim.bound(scale.exponent):
+            raise NetworkError(f"{self.name}: whole sums reach {reach}, expected {claim.bound(scale.exponent)} at most")
 
     def _weight_exponent(self, bits: int) -> int:
         """The finest scale at which a weight fits `bits`, and the sums of a block int16."""
@@ -228,3 +230,10 @@ class Conv2d:
         if self._band is None:
             self._band = self.current.new_rows(int((self._bands[:, 3] - self._bands[:, 2]).max()))
         return self._band
+
+
+def _largest_sum(weight: np.ndarray, is_signed: bool) -> float | int:
+    """The largest absolute sum of the weights of one output; of those of one sign unless payloads may be negative."""
+    weight = weight if weight.dtype == np.float64 else weight.astype(np.int64)
+    above, below = (np.maximum(sign * weight, 0).sum(axis=(1, 2, 3)) for sign in (1, -1))
+    return (above + below if is_signed else np.maximum(above, below)).max(initial=0).item()
