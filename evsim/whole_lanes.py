@@ -159,7 +159,7 @@ def _plain(kernel):
     return getattr(kernel, "py_func", kernel)
 
 
-@overload(add_rows)
+@overload(add_rows, inline="always")
 def _choose_adder(weights, first, address, payload, begin, end, origin, target, at, width, shift):
     if isinstance(weights.dtype, types.Float):
 
@@ -198,7 +198,7 @@ def scaled(scale, total):
     return scale * np.float32(total) if isinstance(scale, np.floating) else int(scale) * int(total)
 
 
-@overload(scaled, jit_options={"forceinline": True})
+@overload(scaled, inline="always")
 def _choose_scaling(scale, total):
     if isinstance(scale, types.Float):
         return lambda scale, total: scale * np.float32(total)
@@ -212,7 +212,7 @@ def rescaled(scale, total, shift):
     return (int(scale) * int(total) + (1 << shift - 1)) >> shift
 
 
-@overload(rescaled, jit_options={"forceinline": True})
+@overload(rescaled, inline="always")
 def _choose_rescaling(scale, total, shift):
     if isinstance(scale, types.Float):
         return lambda scale, total, shift: scale * total
@@ -232,7 +232,7 @@ def charge(v, x, rate, constants):
     return int(v) + (((int(x) - int(v) + int(constants[1])) * int(rate)) >> int(constants[3]))
 
 
-@overload(charge, jit_options={"forceinline": True})
+@overload(charge, inline="always")
 def _choose_charge(v, x, rate, constants):
     if isinstance(v, types.Float):
 
@@ -345,7 +345,7 @@ def fire(value, bias, v, constants, clears, begin, end, first, fired, n):
     return _plain(kernel)(value, bias, v, constants, clears, begin, end, first, fired, n)
 
 
-@overload(fire)
+@overload(fire, inline="always")
 def _choose_firing(value, bias, v, constants, clears, begin, end, first, fired, n):
     if isinstance(v.dtype, types.Float):
 
