@@ -94,7 +94,8 @@ def seed_lines(arms: dict, audits: dict) -> Iterator[str]:
 def interval(values: Sequence[float], digits: int = 1) -> str:
     """Mean and 95 % interval of Student's t."""
     e = estimate(values)
-    return f"{e.mean:,.{digits}f} ({e.low:,.{digits}f} to {e.high:,.{digits}f})"
+    mean, low, high = (f"{round(x, digits) + 0.0:,.{digits}f}" for x in (e.mean, e.low, e.high))  # no "-0.0"
+    return f"{mean} ({low} to {high})"
 
 
 def _columns(arm: dict, audits: Sequence[dict]) -> list[list[float]]:
