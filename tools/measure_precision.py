@@ -1,6 +1,6 @@
 """How much faster fixed point is than float32: interleaved runs of one workload, medians, ratios round by round.
 
-    python -m tools.measure_precision --workload gesture --shared FOLDER
+python -m tools.measure_precision --workload gesture --shared FOLDER
 """
 
 from __future__ import annotations
