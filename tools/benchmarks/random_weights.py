@@ -10,12 +10,12 @@ __all__ = ["random_tensors"]
 
 
 def random_tensors(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Weights that give currents of about unit variance at a tenth of the inputs active; plain BatchNorms, no biases."""
+    """Weights that give currents of about unit variance with a tenth of the inputs active; no biases."""
     return {name: _random(rng, name, shape) for name, shape in shapes.items()}
 
 
 def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    layer, _, part = name.rpartition(".")
+    part = name.rpartition(".")[2]
     if part == "weight" and len(shape) > 1:
         scale = (0.1 * np.prod(shape[1:])) ** -0.5
         return (scale * rng.standard_normal(shape)).astype(np.float32)

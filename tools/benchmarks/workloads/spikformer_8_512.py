@@ -3,7 +3,7 @@
 The rates are the input densities that the Spikingformer authors measured layer by layer on ImageNet-1k (their energy
 log of Spikingformer 8-512, the same sizes). Two things differ in a Spikformer. Its residual stream is a sum of spikes,
 whose density can only grow from block to block, while the published one falls at the end: the stream is given the
-nearest rates (least squares) that grow by a little at each sum, so that no branch is silent; `LARGEST_MISFIT` is how far
+nearest rates (least squares) that grow a little at each sum, so that no branch is silent; `LARGEST_MISFIT` is how far
 they are from the published ones at the worst. And v, which no layer but the attention reads, fires as often as brings
 the layer behind the attention to its rate.
 """
