@@ -18,7 +18,7 @@ from evsim.networks import family
 from evsim.spikes import Spikes
 from tools.benchmarks import workloads
 
-__all__ = ["Unavailable", "Workload", "find", "names", "read_workload", "write_workload"]
+__all__ = ["Unavailable", "Workload", "find", "names", "read_rates", "read_workload", "write_workload"]
 
 
 class Unavailable(Exception):
@@ -85,6 +85,12 @@ def read_workload(path: Path) -> Workload:
     hp = read_header_values(str(path), meta["hp"], module.HyperParameters)
     rates = {name: (wanted, achieved) for name, (wanted, achieved) in meta["rates"].items()}
     return Workload(meta["name"], meta["title"], module, arrays, hp, inputs, rates)
+
+
+def read_rates(path: Path) -> Mapping[str, tuple[float, float]]:
+    """Only the rates of what `write_workload` kept."""
+    with np.load(path) as file:
+        return json.loads(str(file["__meta__"]))["rates"]
 
 
 def names() -> list[str]:
