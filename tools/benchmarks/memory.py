@@ -14,12 +14,12 @@ import numpy as np
 
 from evsim.checkpoints.weights import Weights, write_weights
 from tools.benchmarks.child import in_child
-from tools.benchmarks.workload import read_workload
+from tools.benchmarks.workload import Unavailable, read_workload
 
 __all__ = ["BOUNDED", "Memory", "bound", "peak_memory"]
 
 Memory = dict[str, int]
-"""Bytes: "evsim" and "torch" at their peaks, "weights" of all tensors in float32."""
+"""Bytes: "evsim" and each dense model (contiguous) at its peak, "weights" of all tensors in float32."""
 
 BOUNDED = "sdt_8_384"
 """The workload for which a bound was set."""
@@ -34,7 +34,12 @@ def peak_memory(path: Path) -> Memory:
     """Of a prepared workload, its first input, one thread."""
     weights, image = path.with_suffix(".weights.npz"), path.with_suffix(".input.npy")
     n_bytes = in_child(1, _write_files, path, weights, image)
-    return {"evsim": _of_evsim(weights, image), "torch": in_child(1, _of_torch, path), "weights": n_bytes}
+    memory = {"weights": n_bytes, "evsim": _of_evsim(weights, image)}
+    for which in range(2):
+        name, peak = in_child(1, _of_torch, path, which)
+        if name is not None:
+            memory[name] = peak
+    return memory
 
 
 def _write_files(path: Path, weights: Path, image: Path) -> int:
@@ -54,12 +59,16 @@ def _of_evsim(weights: Path, image: Path) -> int:
     return json.loads(done.stdout)["peak_memory_bytes"]
 
 
-def _of_torch(path: Path) -> int:
-    """The model that is first in the table, contiguous; the checkpoint is dropped before it runs."""
+def _of_torch(path: Path, which: int) -> tuple[str | None, int]:
+    """Name and peak of a dense model, by its place in the table; the checkpoint is dropped before the model runs."""
     from tools.benchmarks.torch_contestants import dense_contestants
 
     workload = read_workload(path)
-    model = next(dense_contestants(workload, compiled=False))()
+    try:
+        model = list(dense_contestants(workload, compiled=False))[which]()
+    except Unavailable:
+        return None, 0
     del workload
     model.run(0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return model.name, peak
