@@ -7,7 +7,7 @@
     scatter, NumPy     the same with numpy.add.at
     SANA-FE            a published event-driven simulator of neuromorphic chips
 
-The network is the first two layers of the bundled N-MNIST network (26,624 neurons and their inputs, 1.3 million
+The network is the first two layers of the bundled N-MNIST network (24,576 neurons and 2,048 inputs, 1.3 million
 synapses) on bundled recordings. Brian 2.9 is left out: it does not import beside NumPy 2.4 (`ndarray.ptp` is gone).
 """
 
