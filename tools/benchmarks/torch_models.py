@@ -227,6 +227,8 @@ def _spikformer(hp) -> nn.Module:
 def _spikingresformer(hp) -> nn.Module:
     from tools.train.models.spikingresformer import SpikingResformer
 
+    if hp.mlp_ratio != 4 or hp.neuron == "if":
+        raise Unavailable(f"no plain torch SpikingResformer of mlp_ratio {hp.mlp_ratio} and {hp.neuron} neurons")
     return SpikingResformer(
         layers=[["DSSA", "GWFFN"] * depth for depth in hp.depths], planes=hp.n_channels, num_heads=hp.n_heads,
         patch_sizes=hp.patches, img_size=hp.scale_size, in_channels=hp.in_channels, num_classes=hp.n_classes,

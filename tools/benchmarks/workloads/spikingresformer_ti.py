@@ -47,17 +47,18 @@ def wanted(network) -> dict[str, float]:
     return rates
 
 
-def settle(workload: Workload) -> Workload:
-    """Tuned, with the firing rates that scale the attention equal to those that arise (found in a first tuning)."""
+def settle(workload: Workload, rounds: int = 3) -> Workload:
+    """Tuned, with the firing rates that scale the attention equal to those that arise: found by tuning repeatedly."""
     stored = [key for key in workload.tensors if "firing_rate_" in key]
-    guess = _with_firing_rates(workload, dict.fromkeys(stored, 0.05))
-    rates = wanted(guess.network())
     populations = {key: key.replace("firing_rate_x", "activation_in") for key in stored}
     populations = {key: name.replace("firing_rate_attn", "activation_attn") for key, name in populations.items()}
-    of_inputs = {key: rates[name] / 100 for key, name in populations.items() if name in rates}
-    first = tune(_with_firing_rates(guess, of_inputs), rates)
-    found = Densities.of(first.network(), first.recording(0)).of_names(populations.values())
-    return tune(_with_firing_rates(first, {key: found[name] / 100 for key, name in populations.items()}), rates)
+    tuned = _with_firing_rates(workload, dict.fromkeys(stored, 0.05))
+    rates = wanted(tuned.network())
+    for _ in range(rounds):
+        tuned = tune(tuned, rates)
+        found = Densities.of(tuned.network(), tuned.recording(0)).of_names(populations.values())
+        tuned = _with_firing_rates(tuned, {key: found[name] / 100 for key, name in populations.items()})
+    return tune(tuned, rates)
 
 
 def _with_firing_rates(workload: Workload, rates: dict[str, float]) -> Workload:
