@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import CropPct, Fit, Index, Order, SplitBy, WeightsPath
+from evsim.cli.options import CropPct, Fit, Index, Order, SplitBy, Threads, WeightsPath, parse_threads
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -23,6 +23,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
     order: Order = "stage",
+    threads: Threads = "1",
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
@@ -51,16 +52,17 @@ def run(
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
+    n_threads = parse_threads(threads)
     if follow is not None:
-        if input is not None or trace is not None or index is not None:
-            raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
+        if input is not None or trace is not None or index is not None or n_threads != 1:
+            raise EvsimError("--follow reads a stream: --input, --index, --trace and --threads do not go with it")
         _follow(find_weights(weights), (follow, window, hop, layout, sensor, idle), Preparation(split_by, fit), json)
         return
     weights = find_weights(weights)
     path = input if input is not None else default_recording(weights)
     preparation = Preparation(split_by, fit, index, crop_pct)
-    report, recorded = run_recording(weights, path, preparation, order, watch=Progress)
-    if trace is not None:
+    report, recorded = run_recording(weights, path, preparation, order, Progress, n_threads, trace is not None)
+    if recorded is not None:
         write_trace(trace, recorded)
     if json:
         print_json(report)
