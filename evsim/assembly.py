@@ -13,7 +13,14 @@ from evsim.projections.batch_norm import fold_batch_norm
 from evsim.projections.conv import Conv2d, Window
 from evsim.projections.linear import Linear
 
-__all__ = ["Assembly"]
+__all__ = ["Assembly", "Expendable"]
+
+
+class Expendable(dict):
+    """Tensors that nobody else needs: `Assembly` drops a layer's weight as soon as the layer has its own copy.
+
+    A large network so never holds all its weights twice.
+    """
 
 
 class Assembly:
@@ -53,4 +60,6 @@ class Assembly:
         """Add a projection that remembers what was folded into it, for the audit of unfused conventions."""
         projection.norm, projection.has_bias = norm, f"{projection.name}.bias" in self.tensors
         projection.n_weight_axes = self.tensors[f"{projection.name}.weight"].ndim
+        if isinstance(self.tensors, Expendable):
+            del self.tensors[f"{projection.name}.weight"]
         return self.network.add(projection, source)

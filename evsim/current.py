@@ -105,8 +105,12 @@ class Current:
             self._taker = taker
 
     def taker(self, step: int) -> Taker | None:
-        """Who takes the rows of `step` band by band, straight from the writer; None: they go into `rows`."""
-        return self._taker if self._taker is not None and self._taker.takes(step) else None
+        """Who takes the rows of `step` band by band, straight from the writer; None: they go into `rows`.
+
+        While rows of another step wait for their reader, those of this one must wait behind them.
+        """
+        is_free = self._taker is not None and not self._live
+        return self._taker if is_free and self._taker.takes(step) else None
 
     def fix(self, exponent: int, dtype: type) -> None:
         """Keep whole numbers from now on, in steps of 2^-exponent."""

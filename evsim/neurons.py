@@ -146,9 +146,10 @@ class Population:
             return self._taken.pop(step)
         clears = self.current.may_clear(step, self.name)
         counts = self._fire(step, self.current.rows(step), clears)
-        self.current.release(step, self.name, is_clear=clears)
+        spikes = Spikes(self._fired[: self._n_fired].copy())
         self._last_seen = step
-        return Spikes(self._fired[: self._n_fired].copy()), counts
+        self.current.release(step, self.name, is_clear=clears)  # from here on the next step may be taken
+        return spikes, counts
 
     def takes(self, step: int) -> bool:
         """Whether currents of `step` may come band by band: no neuron has a step before it still to do."""

@@ -92,8 +92,10 @@ def run(
     preparation: Preparation | None = None,
     order: str = "stage",
     watch: Callable[[Network, int], Watcher] | None = None,
+    threads: int = 1,
+    keeps_spikes: bool = True,
     precision: str | None = None,
-) -> tuple[RunReport, Trace]:
+) -> tuple[RunReport, Trace | None]:
     """Simulate one recording and report it.
 
     Parameters
@@ -103,6 +105,10 @@ def run(
     order : {"step", "stage"}
     watch : callable, optional
         Given the network and the number of steps, makes an observer that is closed after the run.
+    threads : int
+        See `simulate`: the result does not depend on their number.
+    keeps_spikes : bool
+        Without, no trace is made: the spikes of a large network take more memory than its weights.
     precision : {"float32", "int16", "int8"}, optional
         None takes what the weights file says, which is float32 unless it was imported otherwise.
 
@@ -113,13 +119,13 @@ def run(
     """
     network, weights = load_network(weights_path, precision)
     steps = prepare_input(network, weights, input_path, preparation or Preparation())
-    probe = Probe([INPUT, *(p.name for p in network.populations())])
+    probe = Probe([INPUT, *(p.name for p in network.populations())] if keeps_spikes else [])
     with _compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
         begin = time.perf_counter()
-        result = simulate(network, steps.spikes, [probe, *watchers], order)
+        result = simulate(network, steps.spikes, [probe, *watchers], order, threads)
         elapsed = time.perf_counter() - begin
     report = _report(network, weights, steps, result, (weights_path, input_path), elapsed, compiled.seconds)
-    return report, Trace.collect(network, probe, result, _provenance(report))
+    return report, Trace.collect(network, probe, result, _provenance(report)) if keeps_spikes else None
 
 
 class Watcher(Observer, Protocol):

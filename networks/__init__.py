@@ -2,8 +2,9 @@
 
 A family's file offers ``FAMILY`` and ``TITLE`` (names), ``HyperParameters`` (a frozen dataclass of plain values),
 ``recognises(shapes)``, ``read_hyper_parameters(shapes, choices)``, ``tensor_shapes(hp)`` and ``build(tensors, hp)``.
-Two are optional: ``STORED_MODEL``, the argument `model` of a checkpoint that is this family whatever its tensors look
-like, and ``SHARES_TENSORS_WITH``, the families whose tensors may be this one's when the user says so.
+Three are optional: ``STORED_MODEL``, the argument `model` of a checkpoint that is this family whatever its tensors look
+like, ``SHARES_TENSORS_WITH``, the families whose tensors may be this one's when the user says so, and ``SMALLEST``,
+hyper-parameters of small networks that between them use every kernel, for `evsim warmup`.
 """
 
 from __future__ import annotations

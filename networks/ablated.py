@@ -76,6 +76,10 @@ class HyperParameters:
             raise CheckpointError(f"{FAMILY}: attention {self.attention!r}, expected sdsa, ssa or dssa")
 
 
+SMALLEST = tuple(HyperParameters(kind, 1, 16, 2, 32, 2, 3, 4, "1111", 16, 16, 16) for kind in ("sdsa", "ssa", "dssa"))
+"""What `evsim warmup` runs."""
+
+
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """DSSA in a block of this skeleton; SDSA and SSA have the tensors of the Spike-driven Transformer."""
     return "block.0.attn.firing_rate_x" in shapes

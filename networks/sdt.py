@@ -61,6 +61,10 @@ class HyperParameters:
     width: int
 
 
+SMALLEST = (HyperParameters(1, 16, 2, 2, 2, 3, "lif", 4, "1111", True, 16, 16),)
+"""What `evsim warmup` runs: every pool and dilation is in it."""
+
+
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Only this family stores a talking-heads layer (which it never uses)."""
     return "block.0.attn.talking_heads.weight" in shapes

@@ -113,6 +113,10 @@ class HyperParameters:
     pool: str = "spikes"
 
 
+SMALLEST = (HyperParameters("cifar10", 1, 16, 2, 2, 2, 3, 4, 8, 8, 1 / 8, "0011"),)
+"""What `evsim warmup` runs."""
+
+
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """A stem of four numbered convolutions, no talking heads, and linear or 1-D convolutional queries."""
     return "patch_embed.proj_conv.weight" in shapes and _variant(shapes) is not None

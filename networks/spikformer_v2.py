@@ -84,6 +84,12 @@ class HyperParameters:
     key_map: str
 
 
+SMALLEST = tuple(
+    HyperParameters(1, 16, 2, 2, 3, 2, 3, 2, 2, 4, 32, 32, shortcut, 2, 0, 1 / 8, "") for shortcut in ("sew", "ms")
+)
+"""What `evsim warmup` runs."""
+
+
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """A stem in stages that down-sample, and a block with separate queries."""
     return "patch_embed.stage0.down_conv.weight" in shapes and "block.0.attn.q_conv.weight" in shapes

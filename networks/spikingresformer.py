@@ -96,6 +96,26 @@ class HyperParameters:
         return [Stage(*sizes) for sizes in zip(self.n_channels, self.n_heads, self.patches, self.depths, strict=True)]
 
 
+_SMALL_STAGES = {"n_channels": (8, 16), "n_heads": (1, 2), "patches": (2, 1), "depths": (1, 1)}
+SMALLEST = tuple(
+    HyperParameters(
+        **_SMALL_STAGES,
+        mlp_ratio=2,
+        group_size=8,
+        in_channels=2,
+        n_classes=3,
+        stem=stem,
+        neuron="lif",
+        n_steps=4,
+        height=side,
+        width=side,
+        scale_size=side,
+    )
+    for stem, side in (("7x7", 16), ("3x3", 8))
+)
+"""What `evsim warmup` runs."""
+
+
 def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Only this family stores firing rates of its attention operands."""
     return "layers.0.0.firing_rate_x" in shapes

@@ -66,12 +66,13 @@ def play(net, recording, is_eager, **options):
     size=SIZES,
     bias=st.sampled_from([(0.0, 0.0), (1.5, -0.5), (-0.25, 0.125), (0.5, 2.0)]),
     band=st.sampled_from([1, 2000, 1 << 16]),
-    how=st.sampled_from([{}, {"order": "stage"}, {"threads": 3}]),
+    how=st.sampled_from([{}, {"order": "step"}, {"threads": 3}]),
+    kinds=st.sampled_from([["binary"], ["binary", "integer", "real"]]),
 )
-def test_bands_change_neither_spikes_nor_counts_nor_logits(seed, size, bias, band, how):
+def test_bands_change_neither_spikes_nor_counts_nor_logits(seed, size, bias, band, how, kinds):
     rng = np.random.default_rng(seed)
     n_inputs = 2 * size[0] * size[1]
-    recording = [random_spikes(rng, n_inputs, rng.choice([0.0, 0.02, 0.4])) for _ in range(5)]
+    recording = [random_spikes(rng, n_inputs, rng.choice([0.0, 0.02, 0.4]), rng.choice(kinds)) for _ in range(5)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_FEWEST_NEURONS", 0)
         patch.setattr(conv, "_BAND_VALUES", band)

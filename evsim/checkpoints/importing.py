@@ -7,6 +7,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from evsim import networks
+from evsim.assembly import Expendable
 from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.class_names import class_names
@@ -66,8 +67,12 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
     return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
 
 
-def build_network(weights: Weights, path: str = "weights", precision: str | None = FLOAT) -> Network:
+def build_network(
+    weights: Weights, path: str = "weights", spends: bool = False, precision: str | None = FLOAT
+) -> Network:
     """The network of a weights file, in float32 unless another precision is named; None takes the file's own.
+
+    With `spends` the tensors move into the network one by one, and `weights` keeps its header only.
 
     Raises
     ------
@@ -76,25 +81,28 @@ def build_network(weights: Weights, path: str = "weights", precision: str | None
     EvsimError
         The network cannot run in that precision.
     """
-    network = _build(weights, path)
+    network = _build(weights, path, spends)
     return fix(network, precision or weights.header.get("precision", FLOAT))
 
 
-def _build(weights: Weights, path: str) -> Network:
+def _build(weights: Weights, path: str, spends: bool) -> Network:
     module = networks.family(weights.header["family"])
     hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
     try:
         tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
+        if spends:
+            tensors = Expendable(tensors)
+            weights.tensors.clear()
         return module.build(tensors, hp)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its hyper-parameters describe no {module.FAMILY} network ({error})") from error
 
 
 def load_network(path: str, precision: str | None = FLOAT) -> tuple[Network, Weights]:
-    """Read a weights file and build its network; see `build_network`."""
+    """Read a weights file and build its network; the weights have given it their tensors, and are a header only."""
     weights = read_weights(path)
     check_preparation(path, weights.header)
-    return build_network(weights, path, precision), weights
+    return build_network(weights, path, spends=True, precision=precision), weights
 
 
 def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:

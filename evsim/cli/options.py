@@ -8,10 +8,16 @@ import typer
 
 from evsim.errors import EvsimError
 
-__all__ = ["CropPct", "Fit", "Index", "Order", "Precision", "SplitBy", "WeightsPath", "parse_settings"]
+__all__ = [
+    "CropPct", "Fit", "Index", "Order", "Precision", "SplitBy", "Threads", "WeightsPath", "parse_settings",
+    "parse_threads",
+]  # fmt: skip
 
 WeightsPath = Annotated[str, typer.Option("--weights", "-w", help="Weights file (.npz), or a bundled network's name.")]
 Order = Annotated[str, typer.Option(help="Order of the event queue: step (streaming) or stage (weight reuse).")]
+Threads = Annotated[
+    str, typer.Option(help="Steps that run at once, 1 to 256; the result is the same. Small networks run on one.")
+]
 SplitBy = Annotated[str | None, typer.Option(help="Cut events into steps by number or by time.")]
 Fit = Annotated[
     str | None, typer.Option(help="Bring a sensor to the network's size: crop, pad, downsample=N, average=N.")
@@ -23,6 +29,22 @@ CropPct = Annotated[
     float | None, typer.Option(min=0.1, max=1.0, help="Resize a picture to size / this and crop, as timm does: 0.95.")
 ]
 Index = Annotated[str | None, typer.Option(help="Which recording of a file that holds several: number or key.")]
+
+
+_MOST_THREADS = 256
+
+
+def parse_threads(text: str) -> int:
+    """A number of threads.
+
+    Raises
+    ------
+    EvsimError
+        Not a whole number from 1 to 256.
+    """
+    if not text.isdecimal() or not 1 <= int(text[:4]) <= _MOST_THREADS:
+        raise EvsimError(f"--threads {text}: expected a whole number from 1 to {_MOST_THREADS}")
+    return int(text)
 
 
 def parse_settings(settings: list[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import CropPct, Fit, Index, Order, Precision, SplitBy, WeightsPath
+from evsim.cli.options import CropPct, Fit, Index, Order, Precision, SplitBy, Threads, WeightsPath, parse_threads
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -24,6 +24,7 @@ def run(
     trace: Annotated[str | None, typer.Option(help="Write the spikes of every population to this HDF5 file.")] = None,
     order: Order = "stage",
     precision: Precision = None,
+    threads: Threads = "1",
     split_by: SplitBy = None,
     fit: Fit = None,
     index: Index = None,
@@ -55,17 +56,19 @@ def run(
         raise EvsimError(f"--order {order}: expected step or stage")
     if precision is not None:
         check_precision(precision)
+    n_threads = parse_threads(threads)
     if follow is not None:
-        if input is not None or trace is not None or index is not None:
-            raise EvsimError("--follow reads a stream: --input, --index and --trace do not go with it")
+        if input is not None or trace is not None or index is not None or n_threads != 1:
+            raise EvsimError("--follow reads a stream: --input, --index, --trace and --threads do not go with it")
         told = (follow, window, hop, layout, sensor, idle)
         _follow((find_weights(weights), precision), told, Preparation(split_by, fit), json)
         return
     weights = find_weights(weights)
     path = input if input is not None else default_recording(weights)
     preparation = Preparation(split_by, fit, index, crop_pct)
-    report, recorded = run_recording(weights, path, preparation, order, Progress, precision)
-    if trace is not None:
+    how = {"order": order, "threads": n_threads, "precision": precision}
+    report, recorded = run_recording(weights, path, preparation, watch=Progress, keeps_spikes=trace is not None, **how)
+    if recorded is not None:
         write_trace(trace, recorded)
     if json:
         print_json(report)

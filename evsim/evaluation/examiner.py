@@ -78,7 +78,7 @@ class Examiner:
         """Read the weights and build the network."""
         path = find_weights(plan.weights)
         weights = read_weights(path)
-        network = build_network(weights, path, plan.precision)
+        network = build_network(weights, path, precision=plan.precision)
         # The network holds its own copy of the tensors, and only the header is needed from here on.
         return Examiner(plan, network, Weights({}, weights.header), file_sha256(path))
 

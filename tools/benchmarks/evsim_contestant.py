@@ -1,35 +1,39 @@
-"""evsim as a contestant; nothing here imports torch, so that its memory can be measured alone."""
+"""evsim as a contestant, in each of its forms; nothing here imports torch, so that its memory can be measured alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
+from evsim.network import Network
 from evsim.simulator import simulate
 from tools.benchmarks.workload import Workload
 
-__all__ = ["Evsim"]
+__all__ = ["FORMS", "Evsim"]
+
+FORMS: Mapping[str, Callable[[Workload], Network]] = {"evsim": Workload.network}
+"""A form that builds its network in another way (whole-number weights, say) is one more entry."""
 
 
 class Evsim:
-    """Event by event, the default mode.
+    """Event by event.
 
     Parameters
     ----------
     workload : Workload
     threads : int
+    name : str
+        One of `FORMS`; "evsim" is the default mode, and what everything is compared with.
     """
 
-    name = "evsim"
+    default = "evsim"
 
-    def __init__(self, workload: Workload, threads: int) -> None:
-        self._network, self._threads = workload.network(), threads
+    def __init__(self, workload: Workload, threads: int, name: str = default) -> None:
+        self.name = name
+        self._network, self._threads = FORMS[name](workload), threads
         self._recordings = [workload.recording(i) for i in range(len(workload.inputs))]
 
     def run(self, index: int) -> np.ndarray:
         """Logits of one input."""
         return simulate(self._network, self._recordings[index], threads=self._threads).logits
-
-    def spike_counts(self, index: int) -> dict[str, int]:
-        """Spikes of each population, by name."""
-        totals = simulate(self._network, self._recordings[index]).ledger.by_handler()
-        return {p.name: totals[p.name].events_out if p.name in totals else 0 for p in self._network.populations()}

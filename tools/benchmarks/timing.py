@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import resource
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from tools.benchmarks.evsim_contestant import Evsim
+from tools.benchmarks.child import in_child
+from tools.benchmarks.evsim_contestant import FORMS, Evsim
 from tools.benchmarks.workload import Unavailable, Workload, find, read_workload, write_workload
 
-__all__ = ["Measurement", "measure", "peak_memory", "prepare"]
+__all__ = ["FEWEST_ROUNDS", "Contestant", "Measurement", "interleave", "measure", "prepare"]
+
+FEWEST_ROUNDS = 5
+"""A median and extremes of fewer say little."""
+
+
+class Contestant(Protocol):
+    """Whoever takes part."""
+
+    name: str
+
+    def run(self, index: int) -> np.ndarray: ...
 
 
 @dataclass
@@ -51,23 +60,24 @@ def prepare(name: str, shared: Path | None, path: Path) -> None:
     Unavailable
         It needs reference data that is not there.
     """
-    _in_child(1, _prepare, name, shared, path)
+    in_child(1, _prepare, name, shared, path)
 
 
 def measure(path: Path, threads: int, rounds: int, compiled: bool) -> Measurement:
     """Time every contestant in a child process that has `threads` threads."""
-    return _in_child(threads, _measure, path, threads, rounds, compiled)
+    return in_child(threads, _measure, path, threads, rounds, compiled)
 
 
-def peak_memory(path: Path, contestant: str) -> int:
-    """Largest resident size in bytes of a child process that runs one contestant ("evsim" or "torch") once."""
-    return _in_child(1, _peak_memory, path, contestant)
-
-
-def _in_child(threads: int, function, *arguments):
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # inherited by the child, before it loads torch
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+def interleave(contestants: Sequence[Contestant], n_inputs: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds an input, by contestant, one entry a round; in a round each runs once, whatever disturbs the machine."""
+    seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
+    for _ in range(rounds):
+        for contestant in contestants:
+            begin = time.perf_counter()
+            for i in range(n_inputs):
+                contestant.run(i)
+            seconds[contestant.name].append((time.perf_counter() - begin) / n_inputs)
+    return seconds
 
 
 def _prepare(name: str, shared: Path | None, path: Path) -> None:
@@ -79,40 +89,23 @@ def _measure(path: Path, threads: int, rounds: int, compiled: bool) -> Measureme
     contestants, notes = _contestants(workload, threads, compiled)
     n_inputs = len(workload.inputs)
     logits = {c.name: np.stack([c.run(i) for i in range(n_inputs)]) for c in contestants}  # the warm-up, too
-    seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
-    for _ in range(rounds):
-        for contestant in contestants:  # interleaved: whatever disturbs the machine disturbs all of them
-            begin = time.perf_counter()
-            for i in range(n_inputs):
-                contestant.run(i)
-            seconds[contestant.name].append((time.perf_counter() - begin) / n_inputs)
-    difference = {key: float(np.abs(value - logits[Evsim.name]).max()) for key, value in logits.items()}
+    seconds = interleave(contestants, n_inputs, rounds)
+    difference = {key: float(np.abs(value - logits[Evsim.default]).max()) for key, value in logits.items()}
     return Measurement(workload.name, workload.title, threads, seconds, difference, notes)
 
 
-def _contestants(workload: Workload, threads: int, compiled: bool):
+def _contestants(workload: Workload, threads: int, compiled: bool) -> tuple[list[Contestant], list[str]]:
     import torch
 
     from tools.benchmarks.torch_contestants import dense_contestants
 
     torch.set_num_threads(threads)
-    contestants, notes = [Evsim(workload, threads)], []
-    for make in dense_contestants(workload, compiled):
+    makers = [lambda form=form: Evsim(workload, threads, form) for form in FORMS]
+    contestants, notes = [], []
+    for make in (*makers, *dense_contestants(workload, compiled)):
         try:
             contestants.append(make())
         except Unavailable as reason:
             if str(reason) not in notes:
                 notes.append(str(reason))
     return contestants, notes
-
-
-def _peak_memory(path: Path, contestant: str) -> int:
-    workload = read_workload(path)
-    if contestant == Evsim.name:
-        Evsim(workload, 1).run(0)
-    else:
-        from tools.benchmarks.torch_contestants import dense_contestants
-
-        next(dense_contestants(workload, compiled=False))().run(0)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

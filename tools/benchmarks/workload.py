@@ -6,18 +6,19 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
+from evsim.checkpoints.header import read_header_values
 from evsim.network import Network
 from evsim.networks import family
 from evsim.spikes import Spikes
 from tools.benchmarks import workloads
 
-__all__ = ["Unavailable", "Workload", "find", "names", "read_workload", "write_workload"]
+__all__ = ["Unavailable", "Workload", "find", "names", "read_rates", "read_workload", "write_workload"]
 
 
 class Unavailable(Exception):
@@ -39,6 +40,8 @@ class Workload:
         Of the family.
     inputs : float32 array
         Frames [n_inputs, n_steps, channels, height, width] or images [n_inputs, channels, height, width].
+    rates : mapping of str to (float, float)
+        Of a tuned workload (see `tools.benchmarks.rates`): percent wanted and achieved, by layer or population.
     """
 
     name: str
@@ -47,6 +50,12 @@ class Workload:
     tensors: Mapping[str, np.ndarray]
     hp: object
     inputs: np.ndarray
+    rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of all tensors in float32."""
+        return 4 * sum(tensor.size for tensor in self.tensors.values())
 
     def network(self) -> Network:
         """A new evsim network."""
@@ -63,6 +72,7 @@ class Workload:
 def write_workload(path: Path, workload: Workload) -> None:
     """Keep a prepared workload: preparing one may take longer, and more memory, than running it."""
     meta = {"name": workload.name, "title": workload.title, "family": workload.family.FAMILY, "hp": asdict(workload.hp)}
+    meta["rates"] = dict(workload.rates)
     np.savez(path, **workload.tensors, __inputs__=workload.inputs, __meta__=np.array(json.dumps(meta)))
 
 
@@ -72,7 +82,15 @@ def read_workload(path: Path) -> Workload:
         arrays = dict(file.items())
     inputs, meta = arrays.pop("__inputs__"), json.loads(str(arrays.pop("__meta__")))
     module = family(meta["family"])
-    return Workload(meta["name"], meta["title"], module, arrays, module.HyperParameters(**meta["hp"]), inputs)
+    hp = read_header_values(str(path), meta["hp"], module.HyperParameters)
+    rates = {name: (wanted, achieved) for name, (wanted, achieved) in meta["rates"].items()}
+    return Workload(meta["name"], meta["title"], module, arrays, hp, inputs, rates)
+
+
+def read_rates(path: Path) -> Mapping[str, tuple[float, float]]:
+    """Only the rates of what `write_workload` kept."""
+    with np.load(path) as file:
+        return json.loads(str(file["__meta__"]))["rates"]
 
 
 def names() -> list[str]:

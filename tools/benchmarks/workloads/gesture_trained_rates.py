@@ -1,7 +1,7 @@
 """The gesture network on a real clip, its biases shifted so that each layer fires like a trained one."""
 
 from evsim.networks import sdt
-from tools.benchmarks.sdt_rates import tune
+from tools.benchmarks.rates import check_rates, tune
 from tools.benchmarks.workload import Workload
 from tools.benchmarks.workloads.gesture import TITLE, read_network
 from tools.benchmarks.workloads.gesture_clips import frames
@@ -27,4 +27,4 @@ def load(name, shared):
     rates = {f"{module}.{part}": rate for module, parts in RATES.items() for part, rate in parts.items()}
     rates["head_lif"] = 37.9
     workload = Workload(name, f"{TITLE}, a real clip, a trained network's rates", sdt, tensors, hp, clip)
-    return tune(workload, rates)
+    return check_rates(tune(workload, rates))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from evsim.checkpoints.importing import load_network
+from evsim.checkpoints.importing import build_network
+from evsim.checkpoints.weights import read_weights
 from evsim.networks import sdt
 from evsim.run import Preparation, prepare_input
 from evsim.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
@@ -10,7 +11,8 @@ from tools.benchmarks.workload import Workload
 
 
 def load(name, shared):
-    network, weights = load_network(find_weights(DEFAULT_WEIGHTS))
+    weights = read_weights(find_weights(DEFAULT_WEIGHTS))
+    network = build_network(weights)
     height, width, n_channels = network.input_shape
     inputs = []
     for path in sorted(zoo_folder().glob("nmnist_digit_*.h5")):

@@ -7,7 +7,8 @@ of what was measured over four steps), limited to 4-22 %, and to 5 % where nothi
 import numpy as np
 
 from evsim.networks import sdt
-from tools.benchmarks.sdt_rates import tune
+from tools.benchmarks.random_weights import random_tensors
+from tools.benchmarks.rates import check_rates, tune
 from tools.benchmarks.workload import Workload
 
 RATES = {
@@ -24,17 +25,8 @@ RATES = {
 def load(name, shared):
     hp = sdt.HyperParameters(8, 384, 8, 4, 3, 1000, "lif", 4, "1111", False, 224, 224)
     rng = np.random.default_rng(8384)
-    tensors = {key: _random(rng, key, shape) for key, shape in sdt.tensor_shapes(hp)[0].items()}
+    tensors = random_tensors(sdt.tensor_shapes(hp)[0], rng)
     image = rng.standard_normal((1, 3, hp.height, hp.width)).astype(np.float32)
     workload = Workload(name, "SDT-8-384, T=4, 224x224, random weights, rates 4-22 %", sdt, tensors, hp, image)
     populations = [p.name for p in workload.network().populations() if "talking" not in p.name]
-    return tune(workload, {name: RATES.get(name.rpartition(".")[2], 5) for name in populations})
-
-
-def _random(rng, key, shape):
-    """Weights that give currents of about unit variance at a tenth of the inputs active; a plain BatchNorm."""
-    if len(shape) > 1:
-        scale = (0.1 * np.prod(shape[1:])) ** -0.5
-        return (scale * rng.standard_normal(shape)).astype(np.float32)
-    one = key.endswith("running_var") or ("bn" in key and key.endswith("weight"))
-    return np.full(shape, 1.0 if one else 0.0, np.float32)
+    return check_rates(tune(workload, {name: RATES.get(name.rpartition(".")[2], 5) for name in populations}))
