@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
+from evsim.kernel import kernel
 from evsim.lanes import aligned_zeros
 from evsim.spikes import Spikes
 
@@ -171,7 +171,7 @@ class Current:
         return CurrentRows(aligned_zeros((n_places, self.n_channels), self.dtype), np.zeros(n_places, np.uint8))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clear_touched(value, touched):
     for place in range(touched.size):
         if touched[place]:

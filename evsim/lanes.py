@@ -8,7 +8,7 @@ Numba vectorises a plain loop, but keeps no row of sums in registers across even
 A lane never meets another lane, so a sum is taken in the order of the events, one addition after the other, whatever
 the width of the machine's vectors. With NUMBA_DISABLE_JIT=1 each is an ordinary function.
 
-Numba's cache does not see a change in this file: after one, delete the ``__pycache__`` folders.
+Callers are compiled again when this file changes (see `evsim.kernel`).
 """
 
 from __future__ import annotations

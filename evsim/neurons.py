@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim import lanes
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.projections.gather import Gathering, gather_tiles
 from evsim.spikes import Spikes
@@ -239,7 +239,7 @@ def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> P
     return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0, **options)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _catch_up(n_missed, bias, rate, constants, v):
     """Iterate the steps a sleeping place missed, under its bias alone."""
     for _ in range(n_missed):
@@ -247,7 +247,7 @@ def _catch_up(n_missed, bias, rate, constants, v):
             v[j] = charge(v[j], bias[j], rate[j], constants)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
     n_missed_in_all = 0
@@ -263,7 +263,7 @@ def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     return n_missed_in_all
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _count_touched(touched, place, most):
     """Touched places in a row from `place` on, `most` at most: one loop for all pays where channels are few."""
     n = 0
@@ -272,7 +272,7 @@ def _count_touched(touched, place, most):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _fire(
     step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired, n_fired, clears
 ):
@@ -316,7 +316,7 @@ def _fire(
     return n_fired, n_updates, n_caught_up, n_bias_adds, n_touched * n_channels
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _gather_and_fire(
     gathering, bands, value, touched, step, bias_run, constants, sleep_rate, sleepless, v, last_step, fired
 ):

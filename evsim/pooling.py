@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim import lanes
 from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.projections.conv import Window
 from evsim.spikes import Spikes
@@ -170,7 +170,7 @@ def _zero_marks(n_places: int) -> np.ndarray:
     return np.zeros((n_places + 15) // 16 * 16, np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _take_marks(marks, positions):
     """The marked places in order; the marks are cleared."""
     n = lanes.list_nonzero(marks, marks.size, 0, positions, 0)
@@ -178,14 +178,14 @@ def _take_marks(marks, positions):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _n_windows(place, n_out, kernel, stride, padding):
     """Windows along one axis that a place lies in."""
     place += padding
     return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _mark_row(address, event, y, window, n_channels, row):
     """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
     _, width, out_height, out_width, kernel, stride, padding = window
@@ -205,7 +205,7 @@ def _mark_row(address, event, y, window, n_channels, row):
     return event, n_marked
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
     height, width, out_height, out_width, kernel, stride, padding = window
     n, n_marked, event, y_marked, y_clear = 0, 0, 0, 0, 0
@@ -237,7 +237,7 @@ def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions)
     return n_marked, n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
     n_marked = 0
     for event in range(address.size):
@@ -254,7 +254,7 @@ def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
     return n_marked
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _pool_current(source, source_touched, window, target, target_touched):
     height, width, out_height, out_width, kernel, stride, padding = window
     n_channels = source.shape[1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim.current import Current
 from evsim.errors import NetworkError
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 from evsim.whole import FINEST, Claim, Fixing, check_payload, divided
@@ -124,7 +124,7 @@ def _whole(spikes: Spikes) -> np.ndarray:
     return np.ones(len(spikes), np.int32) if spikes.payload is None else spikes.payload
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _merge(stream, stream_value, branch, branch_value, address, payload):
     """Sorted union of two sorted address lists; values that cancel leave no event."""
     n = 0
@@ -146,7 +146,7 @@ def _merge(stream, stream_value, branch, branch_value, address, payload):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _add_columns(address, value, sums):
     n_units = 0
     n_graded = 0

@@ -9,7 +9,7 @@
 Each takes the float32 path where its arrays are float32, so that a kernel is written once for both arithmetics.
 Whoever calls has proved that no sum leaves its type, see `evsim.whole`: nothing is checked here.
 
-Numba's cache does not see a change in this file: after one, delete the ``__pycache__`` folders.
+Callers are compiled again when this file changes (see `evsim.kernel`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from evsim import lanes
+from evsim.kernel import kernel
 from evsim.lanes import _INT, LANES, _check_contiguous, _data, _has_avx512, _spread
 
 __all__ = ["add_moved", "add_rows", "charge", "fire", "rescaled", "scaled"]
@@ -184,7 +185,7 @@ def _choose_adder(weights, first, address, payload, begin, end, origin, target, 
     return add_whole
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def add_moved(sums, by, value):
     """value += sums * 2^by, place by place; by < 0 rounds half up."""
     half = np.int64(1) << (-by - 1) if by < 0 else np.int64(0)

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim.current import Current
 from evsim.errors import NetworkError
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
@@ -167,7 +167,7 @@ class ValueProduct(RealProduct):
         super().__init__(name, y, scale, n_tokens, current, half=1, transposed=False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _take_operand(y, bias, half, transposed, operand):
     """One half of each head of y + bias; `transposed` turns [patch, channel] into [channel, patch]."""
     n_heads = operand.shape[0]
@@ -183,7 +183,7 @@ def _take_operand(y, bias, half, transposed, operand):
                     operand[head, patch, i] = y[patch, first + i] + bias[first + i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _add_rows(operand, row, begin, end, total):
     """total = the sum of the rows named by row[begin:end], eight at a time."""
     total[:] = 0
@@ -205,7 +205,7 @@ def _add_rows(operand, row, begin, end, total):
             total[j] += a[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _gather_products(start, row, operand, scale, shift, total, value, touched):
     n_heads, _, n_columns = operand.shape
     n_added = 0

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim.current import Current
 from evsim.errors import NetworkError
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.spikes import Spikes
 from evsim.whole import FINEST, Claim, Fixing
@@ -140,7 +140,7 @@ class Gate:
         """Nothing is remembered between steps."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _intersect(few, many, marks, both):
     for event in range(many.size):
         marks[many[event]] = 1
@@ -153,13 +153,13 @@ def _intersect(few, many, marks, both):
     return n_both
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _add_columns(address, n_channels, one, columns):
     for event in range(address.size):
         columns[address[event] % n_channels] += one
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _pass_gate(query, gate, n_channels, is_open, passed):
     for event in range(gate.size):
         is_open[gate[event]] = 1

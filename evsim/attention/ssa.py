@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
 from evsim.current import Current
 from evsim.errors import NetworkError
+from evsim.kernel import kernel
 from evsim.ledger import OpCounts
 from evsim.projections.pixel_index import index_by_pixel
 from evsim.spikes import Spikes
@@ -151,7 +151,7 @@ class SSA:
         return kv_first <= qk_first if self.order is None else self.order == "kv"
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _keep_keys(shape, q_start, q_channel, k_start, k_channel, v_start, start, channel):
     """Copy the key events that meet a value and a query; count pairs and rows of both orders."""
     n_tokens, n_heads, n = shape
@@ -183,7 +183,7 @@ def _keep_keys(shape, q_start, q_channel, k_start, k_channel, v_start, start, ch
     return kv_pairs, qk_pairs, row_adds
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
     """Values behind the nonzero entries of Q K^T, found 64 channels at a time without multiplying."""
     n_tokens, n_heads, n = shape
@@ -225,7 +225,7 @@ def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _write_output(scale, sums, target):
     """target += scale * sums; the sums are cleared."""
     for j in range(sums.size):
@@ -233,7 +233,7 @@ def _write_output(scale, sums, target):
         sums[j] = 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _keys_and_values_first(
     shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
 ):  # fmt: skip
@@ -275,7 +275,7 @@ def _keys_and_values_first(
     return n_pairs, n_added, n_added, n_written
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _list_by_channel(shape, head, k_start, k_channel, start, token_of):
     """The tokens that hold each key channel of one head: ``token_of[start[i]:start[i + 1]]``."""
     n_tokens, n_heads, n = shape
@@ -295,7 +295,7 @@ def _list_by_channel(shape, head, k_start, k_channel, start, token_of):
             filled[i] += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _queries_and_keys_first(
     shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
 ):  # fmt: skip

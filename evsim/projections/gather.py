@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from evsim import lanes
+from evsim.kernel import kernel
 from evsim.whole_lanes import add_rows
 
 __all__ = ["Blocks", "Gathering", "bands", "gather_tiles", "index_cells"]
@@ -156,7 +156,7 @@ def index_cells(address: np.ndarray, n_cells: int, cell_size: int) -> np.ndarray
     return start
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _index_cells(address, cell_size, start):
     event = 0
     end = 0
@@ -168,7 +168,7 @@ def _index_cells(address, cell_size, start):
     start[start.size - 1] = event
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _panel_width(n_left, n_bytes):
     """Output channels of the next panel: what the vector primitives come in for weights so wide, and a rest."""
     if n_bytes == 2 and n_left >= 128:
@@ -191,7 +191,7 @@ def bands(out_height: int, out_width: int, n_pixels: int) -> np.ndarray:
     return np.array(cut, np.int64)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _tile(number, out_height, out_width):
     """First and last + 1 row and column of one tile: some whole rows, or a part of a long one."""
     n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), (out_width + _TILE_PIXELS - 1) // _TILE_PIXELS
@@ -199,7 +199,7 @@ def _tile(number, out_height, out_width):
     return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _list_calls(start, window, layout, tile, place, calls, n_events):
     """The pixels of a tile that have events in one block, as (begin, end, origin, place of the sums); how many.
 
@@ -238,7 +238,7 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _touch(tile, out_width, n_events, touched):
     """Mark the pixels that have events; how many they are, and their events."""
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
@@ -254,7 +254,7 @@ def _touch(tile, out_width, n_events, touched):
     return n_touched, n_all
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _weigh(payload, calls, n_calls):
     """The sum of the sizes of the listed events, and those of a payload other than 1."""
     n_units, n_graded = 0.0, 0
@@ -265,7 +265,7 @@ def _weigh(payload, calls, n_calls):
     return n_units, n_graded
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@kernel(error_model="numpy", forceinline=True)
 def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel, shift, value):
     """Let the pixels of a tile pass over one block."""
     for i in range(n_calls):
@@ -274,7 +274,7 @@ def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel
         add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def gather_tiles(gathering, tiles, value, touched):
     """value[y, x, :] += sum over the events of the receptive field of payload * weight row.
 

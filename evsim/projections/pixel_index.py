@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from evsim.kernel import kernel
 
 __all__ = ["index_by_pixel"]
 
@@ -29,7 +30,7 @@ def index_by_pixel(address: np.ndarray, n_pixels: int, n_channels: int) -> tuple
     return start, channel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _index_by_pixel(address, n_channels, start, channel):
     event = 0
     first = 0

@@ -16,7 +16,8 @@ A chunk of up to 65,535 events, all numbers little-endian:
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from evsim.kernel import kernel
 
 __all__ = ["EVENT", "FILTER", "MAX_EVENTS", "decode_ecf"]
 
@@ -65,7 +66,7 @@ def decode_ecf(data: bytes) -> np.ndarray:
 # Each kernel starts at byte `at` and returns where it stopped; -1 means that bytes were missing or a run was too long.
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_times(data, at, now, t):
     n, shift = 0, 0
     step = np.int64(0)
@@ -94,7 +95,7 @@ def _decode_times(data, at, now, t):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_rows(data, at, y):
     n = 0
     while 0 <= at and n < y.size:
@@ -115,7 +116,7 @@ def _decode_rows(data, at, y):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_columns(data, at, x):
     n = 0
     while 0 <= at and n < x.size:
@@ -133,7 +134,7 @@ def _decode_columns(data, at, x):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_polarities(data, at, p):
     n = 0
     while 0 <= at and n < p.size:
@@ -153,7 +154,7 @@ def _decode_polarities(data, at, p):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _unpack_columns(data, at, x, p):
     for n in range(0, x.size, 4):
         if at < 0 or at + 6 > data.size:
@@ -168,7 +169,7 @@ def _unpack_columns(data, at, x, p):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _unpack_all(data, at, y, x, p):
     for n in range(0, x.size, 4):
         if at < 0 or at + 12 > data.size:

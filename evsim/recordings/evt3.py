@@ -7,8 +7,8 @@ or 8 neighbours that follow the base column. Times have 24 bits and wrap every 1
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from evsim.kernel import kernel
 from evsim.recordings.decoding import Columns
 
 __all__ = ["Evt3"]
@@ -50,7 +50,7 @@ class Evt3:
         return Columns(*(column[:n].copy() for column in (t, x, y, p)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_words(words, state, t, x, y, p):
     n = 0
     for word in words:

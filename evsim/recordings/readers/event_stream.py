@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from evsim.errors import RecordingError
+from evsim.kernel import kernel
 from evsim.recordings.check import RawEvents
 from evsim.recordings.decoding import Columns, no_events, read_decoded
 from evsim.recordings.options import ReadOptions
@@ -84,7 +84,7 @@ class Decoder:
         self.layout = f"Event Stream {version}, DVS events"
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decode_bytes(data, now, t, x, y, p):
     n, at = 0, 0
     while at < data.size:
