@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from evsim.fixed_point import fix
 from evsim.network import Network
 from evsim.simulator import simulate
 from tools.benchmarks.workload import Workload
 
 __all__ = ["FORMS", "Evsim"]
 
-FORMS: Mapping[str, Callable[[Workload], Network]] = {"evsim": Workload.network}
-"""A form that builds its network in another way (whole-number weights, say) is one more entry."""
+FORMS: Mapping[str, Callable[[Workload], Network]] = {
+    "evsim": Workload.network,
+    "evsim, int16": lambda workload: fix(workload.network(), "int16"),
+    "evsim, int8": lambda workload: fix(workload.network(), "int8"),
+}
+"""A form that builds its network in another way is one more entry."""
 
 
 class Evsim:

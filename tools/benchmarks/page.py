@@ -96,10 +96,22 @@ def _workloads(measured: Mapping) -> str:
     return _table(head, [row for m in measured["measurements"] if (row := _workload_row(m, False))])
 
 
+def _fixed_point(measured: Mapping) -> str:
+    rows = []
+    for m in measured["measurements"]:
+        cells = []
+        for form in ("evsim, int16", "evsim, int8"):
+            gains = [a / b for a, b in zip(m["seconds"]["evsim"], m["seconds"][form], strict=True)]
+            spread = f"**{median(gains):.2f}** ({min(gains):.2f}-{max(gains):.2f})"
+            cells += [f"{median(m['seconds'][form]):.4f}", spread]
+        rows.append([m["title"], str(m["threads"]), f"{median(m['seconds']['evsim']):.4f}", *cells])
+    return _table(["workload", "threads", "float32", "int16", "float32/int16", "int8", "float32/int8"], rows)
+
+
 def _compiled(measured: Mapping) -> str:
     head = ["workload", "threads", "evsim", "SpikingJelly 2, compiled", "ratio", "plain torch, compiled", "ratio"]
     rows = [row for m in measured["measurements"] if (row := _workload_row(m, True))]
-    return _table(head, rows) if rows else "Not measured (`--compile`)."
+    return _table(head, rows)
 
 
 def _workload_row(m: Mapping, compiled: bool) -> list[str] | None:
@@ -190,7 +202,13 @@ def _machine(machine: Mapping) -> str:
 
 
 _RENDERERS: dict[str, dict[str, Callable[[Mapping], str]]] = {
-    "workloads": {"workloads": _workloads, "compiled": _compiled, "memory": _memory, "equality": _equality},
+    "workloads": {
+        "workloads": _workloads,
+        "fixed-point": _fixed_point,
+        "memory": _memory,
+        "equality": _equality,
+    },
+    "compiled": {"compiled": _compiled},
     "layers": {"layers": _layers},
     "events_line": {"events_line": _events_line},
     "roofline": {"roofline": _roofline},

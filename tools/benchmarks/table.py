@@ -111,8 +111,9 @@ def as_json(results: Results) -> dict:
         ratios = {name: asdict(ratio(m.seconds, name)) for name in m.seconds if name != "evsim"}
         rows.append({**asdict(m), "ratios": ratios})
     equality = {name: asdict(found) for name, found in results.equality.items() if found}
+    is_compiled = any(name.endswith("torch.compile") for m in results.measurements for name in m.seconds)
     return {
-        "kind": "workloads",
+        "kind": "compiled" if is_compiled else "workloads",
         "machine": machine(),
         "measurements": rows,
         "equality": equality,
