@@ -239,7 +239,7 @@ def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> P
     return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0, **options)
 
 
-@kernel(error_model="numpy")
+@kernel(error_model="numpy", forceinline=True)
 def _catch_up(n_missed, bias, rate, constants, v):
     """Iterate the steps a sleeping place missed, under its bias alone."""
     for _ in range(n_missed):
@@ -296,9 +296,8 @@ def _fire(
                 h = charge(v[place, j], bias[j], rate, constants)
                 spike = h >= v_threshold
                 v[place, j] = v_reset if spike else h
-                if spike:
-                    fired[n_fired] = (first_place + place) * n_channels + j
-                    n_fired += 1
+                fired[n_fired] = (first_place + place) * n_channels + j  # stays where n_fired moves on
+                n_fired += spike
             n_sleeping += 1
             place += 1
             continue
