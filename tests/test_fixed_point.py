@@ -17,7 +17,7 @@ from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
 from evsim.neurons import IF, LIF, PLIF
 from evsim.projections import conv
 from evsim.projections.conv import Conv2d, Window
-from evsim.projections.gather import gather_tiles
+from evsim.projections.gather import Planes, gather_tiles
 from evsim.projections.linear import Linear
 from evsim.readout import Readout
 from evsim.simulator import simulate
@@ -192,6 +192,35 @@ def test_orders_threads_bands_and_twins_change_no_bit(family, precision, monkeyp
     assert play(both(family, 8, precision)[1], recording) == expected
     monkeypatch.setattr(LIF.__globals__["Population"], "takes", lambda self, step: False)
     assert play(net, recording) == expected
+
+
+@needs_jit
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+@pytest.mark.parametrize("kind", ["integer", "image"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_payloads_added_by_their_bits_change_neither_bits_nor_counts(family, kind, precision, monkeypatch):
+    _, net = both(family, 8, precision)
+    recording = recording_for(net, 9, kind)
+    if kind == "integer":
+        recording = [Spikes(spikes.address, np.abs(spikes.payload)) for spikes in recording]
+    monkeypatch.setattr(conv, "_WORTH_PLANES", 10**9)
+    expected = play(net, recording)
+    monkeypatch.setattr(conv, "_WORTH_PLANES", 1)
+    assert play(net, recording) == expected
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 4))
+def test_planes_hold_each_bit_of_a_payload_once(payload, n_cells):
+    address = np.arange(0, 2 * len(payload), 2, dtype=np.int32)
+    cell_size = max(1, -(-2 * len(payload) // n_cells))
+    planes = Planes.of(address, np.array(payload, np.int32), n_cells, cell_size)
+    total = dict.fromkeys(address.tolist(), 0)
+    for bit, start in enumerate(planes.start):
+        for cell in range(n_cells):
+            for where in planes.address[start[cell] : start[cell + 1]].tolist():
+                assert where // cell_size == cell
+                total[where] += 2**bit
+    assert list(total.values()) == payload
 
 
 def layer(rng, n_out, n_in, kernel=3, side=4, precision="int16", groups=1):

@@ -11,7 +11,7 @@ from evsim.current import Current, CurrentRows
 from evsim.errors import NetworkError
 from evsim.held_rows import HeldRows
 from evsim.ledger import OpCounts
-from evsim.projections.gather import Blocks, Gathering, bands, gather_tiles, index_cells
+from evsim.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
 from evsim.spikes import Spikes
 from evsim.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, rounded, weight_exponent
 from evsim.whole_lanes import add_moved
@@ -51,6 +51,9 @@ class Window:
 
 
 _NO_PAYLOAD, _NO_WHOLE_PAYLOAD = np.empty(0, np.float32), np.empty(0, np.int32)
+_WORTH_PLANES = 32
+"""Input channels from which on a receptive field holds events enough for several passes."""
+_MOST_PLANES = 5
 _BAND_VALUES = 1 << 14
 """Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
 
@@ -197,7 +200,7 @@ class Conv2d:
         address, pixel = spikes.address[pixel != 0], pixel[pixel != 0]
         fits = int(np.abs(pixel).max(initial=0)) * self._largest_sum < 2**30
         sums = np.zeros(target.value.shape, np.int32 if fits else np.int64)
-        gathering = self._gathering(address, pixel, replace(self.blocks, shift=0))
+        gathering = self._gathering(address, pixel, replace(self.blocks, shift=0))._replace(planes=Planes.none())
         counts = gather_tiles(gathering, self._all_tiles, sums, target.touched)
         add_moved(sums, self.blocks.shift - PIXEL_BITS, target.value)
         return counts
@@ -206,8 +209,16 @@ class Conv2d:
         n_pixels = self.window.height * self.window.width
         blocks = blocks.cut(address.size / n_pixels)
         address = np.ascontiguousarray(address)
-        start = index_cells(address, n_pixels * self.groups * blocks.n_cells, blocks.cell_size)
-        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window)
+        cells = n_pixels * self.groups * blocks.n_cells, blocks.cell_size
+        start = index_cells(address, *cells)
+        planes = Planes.of(address, payload, *cells) if self._has_planes(payload, blocks) else Planes.none()
+        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window, planes)
+
+    @staticmethod
+    def _has_planes(payload: np.ndarray, blocks: Blocks) -> bool:
+        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels."""
+        is_worth_it = payload.size > 0 and blocks.values.dtype == np.int16 and blocks.n_in >= _WORTH_PLANES
+        return is_worth_it and 0 < payload.min() and payload.max() < 2**_MOST_PLANES
 
     def _payload(self, spikes: Spikes) -> np.ndarray:
         """The payload in the arithmetic of the weights."""

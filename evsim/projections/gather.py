@@ -18,7 +18,7 @@ from evsim import lanes
 from evsim.kernel import kernel
 from evsim.whole_lanes import add_rows
 
-__all__ = ["Blocks", "Gathering", "bands", "gather_tiles", "index_cells"]
+__all__ = ["Blocks", "Gathering", "Planes", "bands", "gather_tiles", "index_cells"]
 
 _BLOCK_ROWS = 256
 """Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
@@ -123,6 +123,36 @@ class Blocks:
                 first += width
 
 
+class Planes(NamedTuple):
+    """payload = sum over planes b of 2^b * (is the event in plane b): binary events, for whole weights.
+
+    Parameters
+    ----------
+    start : int32 [n_planes, n_cells + 1]
+        The events of a plane by cell, see `index_cells`.
+    address : int32 [n]
+        Plane after plane.
+    """
+
+    start: np.ndarray
+    address: np.ndarray
+
+    @staticmethod
+    def of(address: np.ndarray, payload: np.ndarray, n_cells: int, cell_size: int) -> Planes:
+        """From positive payloads (int32)."""
+        n_planes = int(payload.max(initial=0)).bit_length()
+        planes = Planes(np.empty((n_planes, n_cells + 1), np.int32), np.empty(n_planes * address.size + 1, np.int32))
+        _split_planes(address, payload, cell_size, planes.start, planes.address)
+        return planes
+
+    @staticmethod
+    def none() -> Planes:
+        return _NO_PLANES
+
+
+_NO_PLANES = Planes(np.empty((0, 1), np.int32), np.empty(0, np.int32))
+
+
 class Gathering(NamedTuple):
     """What the kernel needs of one call of a projection, whatever tiles it is to compute.
 
@@ -139,6 +169,8 @@ class Gathering(NamedTuple):
         See `Blocks.as_tuple`.
     window : tuple of int
         See `Window.as_tuple`.
+    planes : Planes
+        The same events once more, by the bits of their payload; none: each sum is a product.
     """
 
     start: np.ndarray
@@ -147,6 +179,7 @@ class Gathering(NamedTuple):
     weights: np.ndarray
     layout: tuple[int, ...]
     window: tuple[int, ...]
+    planes: Planes
 
 
 def index_cells(address: np.ndarray, n_cells: int, cell_size: int) -> np.ndarray:
@@ -166,6 +199,18 @@ def _index_cells(address, cell_size, start):
         while event < address.size and address[event] < end:
             event += 1
     start[start.size - 1] = event
+
+
+@kernel
+def _split_planes(address, payload, cell_size, start, plane_address):
+    n = 0
+    for plane in range(start.shape[0]):
+        first = n
+        for event in range(address.size):
+            plane_address[n] = address[event]  # stays where n moves on
+            n += (payload[event] >> plane) & 1
+        _index_cells(plane_address[first:n], cell_size, start[plane])
+        start[plane] += first
 
 
 @kernel
@@ -292,12 +337,17 @@ def gather_tiles(gathering, tiles, value, touched):
         Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
         accumulators touched.
     """
-    start, address, payload, weights, layout, window = gathering
+    start, address, payload, weights, layout, window, planes = gathering
     out_height, out_width, kernel = window[2], window[3], window[4]
     n_groups, n_in, n_out, span, n_cells, shift = layout
     n_blocks, block_size = kernel * (kernel // span) * n_cells, span * (n_in // n_cells)
-    calls, n_calls = np.empty((n_blocks, _TILE_PIXELS, 4), np.int64), np.empty(n_blocks, np.int64)
-    n_events = np.zeros(_TILE_PIXELS, np.int64)
+    plane_start, plane_address = planes
+    n_planes = plane_start.shape[0]
+    n_passes = max(1, n_planes)
+    calls = np.empty((n_blocks, n_passes, _TILE_PIXELS, 4), np.int64)
+    n_calls = np.empty((n_blocks, n_passes), np.int64)
+    n_events, ignored = np.zeros(_TILE_PIXELS, np.int64), np.zeros(_TILE_PIXELS, np.int64)
+    passed, passed_payload = (plane_address, payload[:0]) if n_planes else (address, payload)
     n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
     for number in range(tiles[0], tiles[1]):
         tile = (*_tile(number, out_height, out_width), tiles[2])
@@ -305,11 +355,15 @@ def gather_tiles(gathering, tiles, value, touched):
             for block in range(n_blocks):
                 tap, cell = block // n_cells, block % n_cells
                 place = (group, cell, tap // (kernel // span), tap % (kernel // span) * span)
-                n_calls[block] = _list_calls(start, window, layout, tile, place, calls[block], n_events)
+                listed = calls[block, 0]
+                n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events)
                 if payload.size:
-                    units, graded = _weigh(payload, calls[block], n_calls[block])
+                    units, graded = _weigh(payload, listed, n_listed)
                     n_units += units
                     n_graded += graded
+                for b in range(n_planes):
+                    listed = calls[block, b]
+                    n_calls[block, b] = _list_calls(plane_start[b], window, layout, tile, place, listed, ignored)
             pixels, events = _touch(tile, out_width, n_events, touched)
             if events == 0:
                 continue
@@ -320,8 +374,11 @@ def gather_tiles(gathering, tiles, value, touched):
             while channel < n_out:
                 panel = _panel_width(n_out - channel, weights.itemsize)
                 for block in range(n_blocks):
-                    listed, n_listed = calls[block], n_calls[block]
-                    _pass_block(address, payload, weights, first, listed, n_listed, channel, panel, shift, value)
+                    for b in range(n_passes):
+                        listed, n_listed = calls[block, b], n_calls[block, b]
+                        _pass_block(
+                            passed, passed_payload, weights, first, listed, n_listed, channel, panel, shift + b, value
+                        )
                     first += block_size * panel
                 channel += panel
     n_units = n_units if payload.size else float(n_added)
