@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import sys
 import types
@@ -37,7 +38,7 @@ class Spiking(torch.nn.Module):
 
 
 def _offer_neuron_names():
-    if "syops" in sys.modules:
+    if "syops" in sys.modules or importlib.util.find_spec("syops") is None:
         return
     names = (
         "MultiStepIFNode",

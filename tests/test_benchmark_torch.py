@@ -47,7 +47,7 @@ def small(kind):
 
 @pytest.mark.parametrize("kind", ["sdt", "spikformer", "spikingresformer", "spikingjelly"])
 def test_every_form_has_the_logits_of_evsim(kind):
-    pytest.importorskip("spikingjelly")
+    pytest.importorskip("spikingjelly.activation_based")
     made = small(kind)
     expected, names = Evsim(made, 1).run(0), []
     for i, make in enumerate(dense_contestants(made, compiled=False)):
