@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 
 from evsim import lanes, pipeline, whole_lanes
 from evsim.current import Current
-from evsim.errors import EvsimError, NetworkError
 from evsim.fixed_point import fix
 from evsim.ledger import OpCounts
 from evsim.network import INPUT, Network
 from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
-from evsim.neurons import IF, LIF, PLIF
+from evsim.neurons import LIF, PLIF
 from evsim.projections import conv
 from evsim.projections.conv import Conv2d, Window
 from evsim.projections.gather import Planes, gather_tiles
 from evsim.projections.linear import Linear
-from evsim.readout import Readout
 from evsim.simulator import simulate
 from evsim.spikes import Spikes
 from evsim.twin import twin
@@ -361,74 +359,6 @@ def test_a_neuron_wakes_itself_if_and_only_if_it_would_fire_in_silence(kind, bia
         has_fired |= h >= v_threshold
         v = reset if h >= v_threshold else h
     assert neurons.wakes_itself == has_fired
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-
-def chain(neurons, weight=1.0, bias=None):
-    net, current, logits = Network("chain", (1, 1, 2), 2), Current(1, 2), Current(1, 2)
-    net.add(Linear("linear", np.full((2, 2), weight), bias, 1, current), INPUT)
-    net.add(Linear("head", np.eye(2), None, 1, logits), net.add(neurons("lif", current, (1, 2), "token,channel")))
-    net.add(Readout("readout", logits))
-    return net
-
-
-def test_an_unknown_precision_is_refused():
-    with pytest.raises(EvsimError, match="int4: expected float32, int16, int8"):
-        fix(chain(LIF), "int4")
-
-
-def test_float32_changes_nothing():
-    net = chain(LIF)
-    assert fix(net, "float32") is net
-    assert net.precision == "float32"
-    assert net.handlers[0].blocks.values.dtype == np.float32
-
-
-def test_a_network_is_fixed_once():
-    net = fix(chain(LIF), "int16")
-    with pytest.raises(EvsimError, match="is in int16 already"):
-        fix(net, "int8")
-
-
-def test_neurons_without_a_leak_are_refused():
-    with pytest.raises(NetworkError, match="lif: integrate-and-fire without leak has no bound"):
-        fix(chain(IF), "int16")
-
-
-def test_an_event_beyond_the_proof_is_refused():
-    net = fix(chain(LIF), "int16")
-    few, many = (Spikes(np.array([0], np.int32), np.array([value], np.int32)) for value in (4095, 4096))
-    simulate(net, [few, few])
-    with pytest.raises(EvsimError, match="linear: an event of value 4096, whole-number sums are proved up to 4095"):
-        simulate(net, [many])
-
-
-def test_a_pixel_beyond_the_proof_is_refused():
-    net = fix(chain(LIF), "int16")
-    with pytest.raises(EvsimError, match=r"linear: an event of value 5000.5, .* up to 4095"):
-        simulate(net, [Spikes(np.array([0], np.int32), np.array([5000.5], np.float32))])
-
-
-def test_sums_that_no_scale_holds_are_refused():
-    with pytest.raises(NetworkError, match="linear: sums reach"):
-        fix(chain(LIF, bias=np.array([1e20, 0])), "int16")
-
-
-def test_a_handler_that_knows_no_whole_numbers_is_refused():
-    class Odd:
-        def __init__(self, current):
-            self.name, self.current = "odd", current
-            current.join_writer("odd")
-
-        def reset(self):
-            pass
-
-    net = Network("odd", (1, 1, 1), 1)
-    net.add(Odd(Current(1, 1)))
-    with pytest.raises(NetworkError, match="odd: Odd does not know whole numbers"):
-        fix(net, "int16")
 
 
 def test_the_weights_of_a_fixed_layer_are_those_it_adds():
