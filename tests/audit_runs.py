@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.audit.layers import audit_run
-from evsim.current import Current
-from evsim.network import INPUT, Network
-from evsim.neurons import LIF
-from evsim.pooling import SpikeMaxPool
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.linear import Linear
-from evsim.readout import Readout
-from evsim.spikes import Spikes
+from evsim.auditing.layers import audit_run
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Network
+from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.neurons import LIF
+from evsim.handlers.pooling import SpikeMaxPool
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout
 
 
 def steps_of(x):

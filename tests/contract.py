@@ -17,9 +17,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from evsim.current import Current
-from evsim.ledger import COUNTS, OpCounts
-from evsim.spikes import Spikes
+from evsim.engine.current import Current
+from evsim.engine.ledger import COUNTS, OpCounts
+from evsim.engine.spikes import Spikes
 from tests.twins import TWINS, DenseCurrents
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from evsim.evaluate import Evaluation
 from evsim.evaluation import FindOptions, Plan, find_dataset
-from evsim.zoo import zoo_folder
+from evsim.evaluation.evaluate import Evaluation
+from evsim.loading.zoo import zoo_folder
 
 DIGITS = str(zoo_folder() / "nmnist_test_100.h5")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.ledger import OpCounts
+from evsim.engine.ledger import OpCounts
 
 # --- projections ------------------------------------------------------------------------------------------------------
 

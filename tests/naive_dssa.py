@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evsim.ledger import OpCounts
+from evsim.engine.ledger import OpCounts
 
 
 def split_heads(y, n_heads):

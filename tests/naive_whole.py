@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.attention.dssa import RealProduct
-from evsim.attention.sdsa import TokenSum
-from evsim.attention.ssa import SSA
-from evsim.network import INPUT
-from evsim.neurons import Population
-from evsim.pooling import CurrentMaxPool
-from evsim.projections.conv import Conv2d
-from evsim.readout import Readout, RealLinear, TokenMean
-from evsim.spike_sum import SpikeMean
-from evsim.spikes import Spikes
-from evsim.whole import PIXEL_BITS, weight_exponent
+from evsim.arithmetic.whole import PIXEL_BITS, weight_exponent
+from evsim.engine.network import INPUT
+from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.dssa import RealProduct
+from evsim.handlers.attention.sdsa import TokenSum
+from evsim.handlers.attention.ssa import SSA
+from evsim.handlers.neurons import Population
+from evsim.handlers.pooling import CurrentMaxPool
+from evsim.handlers.projections.conv import Conv2d
+from evsim.handlers.readout import Readout, RealLinear, TokenMean
+from evsim.handlers.spike_sum import SpikeMean
 from tests import naive
 from tests.twins import TWINS, dense
 

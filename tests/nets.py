@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.current import Current
-from evsim.network import INPUT, Network
-from evsim.neurons import IF, LIF, PLIF
-from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.linear import Linear
-from evsim.readout import Readout, TokenMean
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Network
+from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.neurons import IF, LIF, PLIF
+from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout, TokenMean
 from tests.contract import dyadic, random_spikes
 
 SIDE, N_IN, N_HIDDEN, N_CLASSES = 6, 2, 8, 3
@@ -71,12 +71,12 @@ def _attention(rng, kinds, net, source, u, side, sleepy):
         weight = dyadic(rng, N_HIDDEN, N_HIDDEN)
         net.add(Linear(f"{role}_conv", weight, _bias(rng, N_HIDDEN, sleepy), n_tokens, x), source)
         net.add(_neurons(rng, kinds, role, x, side, N_HIDDEN))
-    kv, column = net.add(Coincidence("kv", n_tokens * N_HIDDEN), k="k", v="v"), Current(1, N_HIDDEN)
+    kv, column = net.add(Coincidence("kv", n_tokens, N_HIDDEN, 2), k="k", v="v"), Current(1, N_HIDDEN)
     if dilates:
         kv = net.add(PlaneDilation("kv_erode", n_tokens, 2, N_HIDDEN), kv)
-    net.add(TokenSum("kv_sum", n_tokens, column), kv)
+    net.add(TokenSum("kv_sum", n_tokens, column, 2), kv)
     gate = net.add(LIF("gate", column, (2, N_HIDDEN // 2), "head,channel", 0.5))
-    out = net.add(Gate("qkv", n_tokens, N_HIDDEN), q="q", gate=gate)
+    out = net.add(Gate("qkv", n_tokens, N_HIDDEN, 2), q="q", gate=gate)
     net.add(Linear("proj", dyadic(rng, N_HIDDEN, N_HIDDEN), _bias(rng, N_HIDDEN, sleepy), n_tokens, u), out)
 
 

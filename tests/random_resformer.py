@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from evsim.ledger import OpCounts
-from evsim.network import Network
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.networks.spikingresformer import HyperParameters, tensor_shapes
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
 
 SIZES = {
     "ti": ((64, 192, 384), (1, 3, 6)),

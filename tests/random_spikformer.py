@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from evsim.engine.simulator import simulate
 from evsim.networks import spikformer, spikformer_v2
-from evsim.simulator import simulate
 
 
 def spikformer_8_512(img_size=224):

@@ -6,12 +6,12 @@ import os
 import numpy as np
 import pytest
 
-from evsim.attention.sdsa import Gate
-from evsim.attention.ssa import SSA
-from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.errors import CheckpointError
+from evsim.handlers.attention.sdsa import Gate
+from evsim.handlers.attention.ssa import SSA
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.recordings.steps import frame_spikes
-from evsim.verify import verify
+from evsim.traces.verify import verify
 from tests.test_sdt_against_torch import reference_of
 
 torch = pytest.importorskip("torch")

@@ -10,10 +10,10 @@ import pytest
 
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import select_tensors
-from evsim.checkpoints.importing import build_network
 from evsim.checkpoints.weights import Weights
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.loading.importing import build_network
 from tests import contract, twins
 
 PAGE = Path(__file__).parents[1] / "docs/adding-a-network.md"

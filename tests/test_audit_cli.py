@@ -13,8 +13,8 @@ import sys
 import pytest
 from scipy.stats import t as student
 
-from evsim.audit.estimate import estimate
-from evsim.zoo import find_weights, zoo_folder
+from evsim.auditing.estimate import estimate
+from evsim.loading.zoo import find_weights, zoo_folder
 
 FORMATS = ("csv", "json", "latex", "markdown", "table")
 

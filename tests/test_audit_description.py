@@ -7,28 +7,28 @@ import re
 import numpy as np
 import pytest
 
-from evsim.audit.audit import Audit
-from evsim.audit.audit_sheets import audit_sheets
-from evsim.audit.conventions import choose_conventions, conventions
-from evsim.audit.dense import dense_twin, matched_bits
-from evsim.audit.energy_model import bundled_models, find_model
-from evsim.audit.formats import format_names, write_report
-from evsim.audit.geometry import Synapses
-from evsim.audit.layers import audit_run
-from evsim.audit.lint import check_claims, find_places
-from evsim.audit.panel import density, energy_panel
-from evsim.audit.replay import describe_trace
-from evsim.audit.sheet import Report
-from evsim.audit.tally import CAUSES
-from evsim.audit.vanilla import TransformerSize, vanilla_transformer_macs
-from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.auditing.audit import Audit
+from evsim.auditing.audit_sheets import audit_sheets
+from evsim.auditing.conventions import choose_conventions, conventions
+from evsim.auditing.dense import dense_twin, matched_bits
+from evsim.auditing.energy_model import bundled_models, find_model
+from evsim.auditing.formats import format_names, write_report
+from evsim.auditing.layers import audit_run
+from evsim.auditing.lint import check_claims, find_places
+from evsim.auditing.panel import density, energy_panel
+from evsim.auditing.replay import describe_trace
+from evsim.auditing.sheet import Report
+from evsim.auditing.tally import CAUSES
+from evsim.auditing.vanilla import TransformerSize, vanilla_transformer_macs
+from evsim.engine.network import INPUT
+from evsim.engine.simulator import simulate
 from evsim.errors import EvsimError
-from evsim.network import INPUT
-from evsim.projections.conv import Window
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.simulator import simulate
-from evsim.trace import Probe, Trace, read_trace, write_trace
+from evsim.handlers.geometry import Synapses
+from evsim.handlers.projections.conv import Window
+from evsim.loading.importing import build_network, import_checkpoint
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import read_reference
+from evsim.traces.trace import Probe, Trace, read_trace, write_trace
 from tests import audit_runs
 
 BARE = {"n_steps": "4", "pooling_stat": "0011", "dvs_mode": "false", "img_size": "32"}
@@ -115,9 +115,9 @@ def test_a_trace_without_a_network_is_refused(official, tmp_path):
 
 def test_the_rate_before_a_pool_is_lower_than_the_map_behind_it():
     """Section 3c of the note: dilation by a 3x3 window of stride 2 multiplies the density."""
-    from evsim.checkpoints.importing import load_network
-    from evsim.run import prepare_input
-    from evsim.zoo import find_weights, zoo_folder
+    from evsim.loading.importing import load_network
+    from evsim.loading.zoo import find_weights, zoo_folder
+    from evsim.runs.run import prepare_input
 
     network, weights = load_network(find_weights("sdt-nmnist"))
     steps = prepare_input(network, weights, str(zoo_folder() / "nmnist_digit_3.h5"), Preparation())

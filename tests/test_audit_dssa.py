@@ -9,17 +9,17 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from evsim.audit.conventions import spikingresformer_monitor
-from evsim.audit.dense import dense_twin
-from evsim.audit.layers import audit_run, describe, log_for
-from evsim.audit.replay import describe_trace
-from evsim.checkpoints.importing import build_network, import_checkpoint
-from evsim.network import INPUT
+from evsim.auditing.conventions import spikingresformer_monitor
+from evsim.auditing.dense import dense_twin
+from evsim.auditing.layers import audit_run, describe, log_for
+from evsim.auditing.replay import describe_trace
+from evsim.engine.network import INPUT
+from evsim.engine.simulator import simulate
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import spikingresformer
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.simulator import simulate
-from evsim.trace import Probe, Trace
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import read_reference
+from evsim.traces.trace import Probe, Trace
 from tests.random_resformer import published, random_image, random_tensors
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from evsim.audit.energy_model import OPERATIONS, bundled_models, find_model
+from evsim.auditing.energy_model import OPERATIONS, bundled_models, find_model
 from evsim.errors import EvsimError
 
 

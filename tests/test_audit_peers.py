@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evsim.audit.conventions import neurobench, spikingjelly, syops
+from evsim.auditing.conventions import neurobench, spikingjelly, syops
 from tests import audit_runs, peers
 
 torch = pytest.importorskip("torch")

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evsim.attention.ssa import SSA
-from evsim.audit.conventions import conventions
-from evsim.audit.conventions.spikingformer_tool import ssa_additions
-from evsim.current import Current
-from evsim.ledger import OpCounts
-from evsim.spikes import Spikes
+from evsim.auditing.conventions import conventions
+from evsim.auditing.conventions.spikingformer_tool import ssa_additions
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.ssa import SSA
 from tests import audit_runs
 
 LAYERS = ("conv1", "lif1", "pool", "conv2", "lif2", "head")

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from evsim.audit.conventions import (
+from evsim.auditing.conventions import (
     literal,
     neurobench,
     sdt_paper,
@@ -18,11 +18,11 @@ from evsim.audit.conventions import (
     spikingresformer_monitor,
     syops,
 )
-from evsim.audit.geometry import Attention, Synapses
-from evsim.audit.layers import AuditedRun, Layer
-from evsim.audit.source_log import Operand
-from evsim.ledger import OpCounts
-from evsim.projections.conv import Window
+from evsim.auditing.layers import AuditedRun, Layer
+from evsim.auditing.source_log import Operand
+from evsim.engine.ledger import OpCounts
+from evsim.handlers.geometry import Attention, Synapses
+from evsim.handlers.projections.conv import Window
 from tests import audit_runs
 
 N_STEPS, N_HEADS, N_TOKENS = 4, 8, 196

@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 
-from evsim.audit.layers import describe, log_for
-from evsim.checkpoints.importing import build_network, import_checkpoint
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.auditing.layers import describe, log_for
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.loading.importing import build_network, import_checkpoint
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import read_reference
 from tests import twins
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")

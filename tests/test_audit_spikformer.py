@@ -8,16 +8,16 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from evsim.audit.conventions import conventions
-from evsim.audit.geometry import Attention
-from evsim.audit.layers import describe, log_for
-from evsim.audit.lint import check_claims, find_places
-from evsim.audit.replay import describe_trace
-from evsim.network import INPUT
+from evsim.auditing.conventions import conventions
+from evsim.auditing.layers import describe, log_for
+from evsim.auditing.lint import check_claims, find_places
+from evsim.auditing.replay import describe_trace
+from evsim.engine.network import INPUT
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.handlers.geometry import Attention
 from evsim.networks import spikformer
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.trace import Probe, Trace
+from evsim.traces.trace import Probe, Trace
 from tests import audit_runs, twins
 from tests.random_spikformer import random_tensors, tune
 

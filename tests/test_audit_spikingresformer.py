@@ -7,17 +7,17 @@ import os
 
 import pytest
 
-from evsim.audit.conventions import conventions
-from evsim.audit.geometry import Attention
-from evsim.audit.layers import audit_run, describe, log_for
-from evsim.audit.lint import check_claims, find_places
-from evsim.audit.replay import describe_trace
-from evsim.checkpoints.importing import build_network, import_checkpoint
-from evsim.network import INPUT
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.simulator import simulate
-from evsim.trace import Probe, Trace
+from evsim.auditing.conventions import conventions
+from evsim.auditing.layers import audit_run, describe, log_for
+from evsim.auditing.lint import check_claims, find_places
+from evsim.auditing.replay import describe_trace
+from evsim.engine.network import INPUT
+from evsim.engine.simulator import simulate
+from evsim.handlers.geometry import Attention
+from evsim.loading.importing import build_network, import_checkpoint
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import read_reference
+from evsim.traces.trace import Probe, Trace
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim import pipeline
-from evsim.current import Current
-from evsim.network import INPUT, Network
-from evsim.neurons import IF, LIF, Population
-from evsim.projections import conv
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.gather import bands
-from evsim.projections.linear import Linear
-from evsim.readout import Readout, TokenMean
-from evsim.simulator import simulate
+from evsim.engine import pipeline
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.handlers.neurons import IF, LIF, Population
+from evsim.handlers.projections import conv
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.gather import bands
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout, TokenMean
 from tests import twins
 from tests.contract import dyadic, random_spikes
 

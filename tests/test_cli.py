@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from evsim.checkpoints import Weights, read_weights, write_weights
-from evsim.ledger import COUNTS
-from evsim.trace import read_trace
-from evsim.zoo import zoo_folder
+from evsim.engine.ledger import COUNTS
+from evsim.loading.zoo import zoo_folder
+from evsim.traces.trace import read_trace
 
 DIGIT = str(zoo_folder() / "nmnist_digit_7.h5")
 

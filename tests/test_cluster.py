@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("distributed")
 
 from evsim.errors import EvsimError
-from evsim.evaluate import Choice
 from evsim.evaluation import Cluster, Journal, Threads
+from evsim.evaluation.evaluate import Choice
 from tests.command import call
 from tests.evaluations import DIGITS, digits_evaluation, without_time
 

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.projections.conv import Conv2d, Window
-from evsim.spikes import Spikes
+from evsim.handlers.projections.conv import Conv2d, Window
 from tests import naive
 from tests.contract import check_handler, dyadic, needs_jit, random_spikes
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from evsim.current import Current
+from evsim.engine.current import Current
 
 
 def write(rows, place, value):

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.attention.dssa import MapProduct, ValueProduct
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.spikes import Spikes
+from evsim.handlers.attention.dssa import MapProduct, ValueProduct
 from tests import naive_dssa
 from tests.contract import check_handler, dyadic, random_spikes
 

@@ -18,18 +18,18 @@ from scipy.stats import binomtest
 
 from evsim.checkpoints import read_weights, write_weights
 from evsim.checkpoints.class_names import class_names
-from evsim.checkpoints.importing import import_checkpoint, load_network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.engine.twin import twin
 from evsim.errors import EvsimError, RecordingError
-from evsim.evaluate import Choice, Evaluation, evaluate
 from evsim.evaluation import Plan, Threads, wilson_interval
 from evsim.evaluation.dataset import Dataset, Item, align_classes, choose_items
+from evsim.evaluation.evaluate import Choice, Evaluation, evaluate
+from evsim.loading.importing import import_checkpoint, load_network
+from evsim.loading.zoo import find_weights, zoo_folder
 from evsim.recordings import read_recording
 from evsim.recordings.write_bundle import write_bundle_hdf5
-from evsim.run import Preparation, run
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.twin import twin
-from evsim.zoo import find_weights, zoo_folder
+from evsim.runs.run import Preparation, run
 from tests.command import call
 from tests.evaluations import DIGITS, digits_evaluation, found, without_time
 from tests.test_sdt_fixtures import BARE

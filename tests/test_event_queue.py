@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.event_queue import ORDERS, EventQueue
-from evsim.spikes import Spikes
+from evsim.engine.event_queue import ORDERS, EventQueue
+from evsim.engine.spikes import Spikes
 
 PLACES = st.tuples(st.integers(0, 5), st.integers(0, 5))
 

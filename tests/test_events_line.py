@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.networks import sdt
 from evsim.recordings.recording import EventRecording
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
 from tests.test_rates import SDT, workload
 from tools.benchmarks.events_line import describe, fit, fit_both, measure
 from tools.benchmarks.thinned import Run, thin, without_biases

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
+from evsim.engine.ledger import Ledger
 from evsim.errors import EvsimError
 from evsim.exports import export_trace, format_names
-from evsim.ledger import Ledger
-from evsim.run import run
-from evsim.trace import Layer, Trace, write_trace
-from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+from evsim.loading.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+from evsim.runs.run import run
+from evsim.traces.trace import Layer, Trace, write_trace
 
 
 @pytest.fixture(scope="module")

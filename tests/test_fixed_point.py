@@ -7,20 +7,21 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evsim import lanes, pipeline, whole_lanes
-from evsim.current import Current
-from evsim.fixed_point import fix
-from evsim.ledger import OpCounts
-from evsim.network import INPUT, Network
+from evsim.arithmetic import lanes, whole_lanes
+from evsim.arithmetic.fixed_point import fix
+from evsim.engine import pipeline
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.engine.twin import twin
+from evsim.handlers.neurons import LIF, PLIF
+from evsim.handlers.projections import conv
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.gather import Planes, gather_tiles
+from evsim.handlers.projections.linear import Linear
 from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
-from evsim.neurons import LIF, PLIF
-from evsim.projections import conv
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.gather import Planes, gather_tiles
-from evsim.projections.linear import Linear
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.twin import twin
 from tests import naive_whole, twins
 from tests.contract import JIT, dyadic, interpreted, needs_jit, random_spikes
 from tests.nets import random_network, random_recording

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from evsim.current import Current
+from evsim.arithmetic.fixed_point import fix
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import EvsimError, NetworkError
-from evsim.fixed_point import fix
-from evsim.network import INPUT, Network
-from evsim.neurons import IF, LIF
-from evsim.projections.linear import Linear
-from evsim.readout import Readout
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.handlers.neurons import IF, LIF
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout
 
 
 def chain(neurons, weight=1.0, bias=None):

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evsim.checkpoints.importing import load_network
 from evsim.errors import EvsimError, RecordingError
-from evsim.follow import Follower, Stream, parse_microseconds, parse_sensor
+from evsim.evaluation.follow import Follower, Stream, parse_microseconds, parse_sensor
+from evsim.loading.importing import load_network
+from evsim.loading.zoo import find_weights
 from evsim.recordings import read_recording
-from evsim.run import run
-from evsim.streaming import windows as windows_module
-from evsim.streaming.decoder import StreamDecoder
-from evsim.streaming.events import Events
-from evsim.streaming.pipeline import QUEUE_WINDOWS, WindowReader
-from evsim.streaming.source import arriving_bytes
-from evsim.streaming.windows import Windows
-from evsim.zoo import find_weights
+from evsim.recordings.streaming import windows as windows_module
+from evsim.recordings.streaming.decoder import StreamDecoder
+from evsim.recordings.streaming.events import Events
+from evsim.recordings.streaming.pipeline import QUEUE_WINDOWS, WindowReader
+from evsim.recordings.streaming.source import arriving_bytes
+from evsim.recordings.streaming.windows import Windows
+from evsim.runs.run import run
 from tests.command import call
 
 SECOND = 1_000_000
@@ -327,8 +327,8 @@ def test_one_window_over_everything_equals_a_run(digit):
 
 
 def test_windows_equal_runs_of_the_same_events(digit):
-    from evsim.run import Preparation, fit_recording
-    from evsim.simulator import simulate
+    from evsim.engine.simulator import simulate
+    from evsim.runs.run import Preparation, fit_recording
 
     network, weights = load_network(find_weights("sdt-nmnist"))
     whole = read_recording(digit, sensor=(34, 34))

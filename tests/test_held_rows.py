@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from evsim.current import Current
-from evsim.ledger import OpCounts
-from evsim.pooling import CurrentMaxPool
-from evsim.projections.conv import Conv2d, Window
-from evsim.spikes import Spikes
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.handlers.pooling import CurrentMaxPool
+from evsim.handlers.projections.conv import Conv2d, Window
 
 WINDOW = Window(4, 4, kernel=3, stride=1, padding=1)
 POOL = Window(4, 4, kernel=2, stride=2)

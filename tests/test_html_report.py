@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from evsim.checkpoints import Weights, read_weights, write_weights
-from evsim.html_report.element import Markup, element, text
-from evsim.zoo import DEFAULT_RECORDING, zoo_folder
+from evsim.loading.zoo import DEFAULT_RECORDING, zoo_folder
+from evsim.reports.element import Markup, element, text
 from tests.browser import open_page
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&"

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from evsim.errors import EvsimError
-from evsim.evaluate import Choice
 from evsim.evaluation import Journal, Outcome, Threads
+from evsim.evaluation.evaluate import Choice
 from tests.command import call, start
 from tests.evaluations import DIGITS, digits_evaluation, without_time
 

@@ -12,14 +12,14 @@ import pytest
 from numba import config
 
 import evsim
-from evsim import kernel
+from evsim.arithmetic import kernel
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
 SCRIPT = """
-from evsim import kernel
+from evsim.arithmetic import kernel
 kernel._shared_sources = lambda: {sources!r}
-from evsim.projections.pixel_index import _index_by_pixel, index_by_pixel
+from evsim.handlers.projections.pixel_index import _index_by_pixel, index_by_pixel
 import numpy as np
 start, channel = index_by_pixel(np.array([1, 5], np.int32), 2, 4)
 assert start.tolist() == [0, 1, 2] and channel.tolist() == [1, 1]
@@ -66,5 +66,5 @@ def test_every_file_that_kernels_of_another_call_is_watched():
     names = [m.name for m in pkgutil.walk_packages(evsim.__path__, "evsim.") if "networks" not in m.name]
     modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
     called = {file for module in modules for file in compiled_from_elsewhere(module)}
-    assert {"lanes.py", "projections/gather.py"} <= called, "the search finds nothing"
+    assert {"arithmetic/lanes.py", "handlers/projections/gather.py"} <= called, "the search finds nothing"
     assert called <= set(kernel._SHARED)

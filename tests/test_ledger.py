@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.ledger import Ledger, OpCounts
+from evsim.engine.ledger import Ledger, OpCounts
 
 NAMES = OpCounts._fields
 COUNTS = st.builds(OpCounts, **{name: st.integers(0, 2**40) for name in NAMES})

@@ -1,10 +1,10 @@
 import pytest
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Edge, Network
 from evsim.errors import EvsimError, NetworkError
-from evsim.network import INPUT, Edge, Network
-from evsim.neurons import LIF
-from evsim.readout import Readout, TokenMean
+from evsim.handlers.neurons import LIF
+from evsim.handlers.readout import Readout, TokenMean
 from tests.nets import random_network
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.neurons import IF, LIF, PLIF
+from evsim.handlers.neurons import IF, LIF, PLIF
 from tests import naive
 from tests.contract import check_handler, dyadic
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim import pipeline
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.engine import pipeline
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from tests import twins
 from tests.nets import random_network, random_recording
 

@@ -8,13 +8,14 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from evsim.audit.conventions import conventions
-from evsim.audit.energy_model import find_model
-from evsim.audit.panel import energy_panel
-from evsim.audit.replay import describe_trace
+from evsim.auditing.conventions import conventions
+from evsim.auditing.energy_model import find_model
+from evsim.auditing.panel import energy_panel
+from evsim.auditing.replay import describe_trace
+from evsim.engine.ledger import Ledger
+from evsim.engine.network import INPUT
 from evsim.errors import EvsimError, TraceError
-from evsim.ledger import Ledger
-from evsim.network import INPUT
+from evsim.loading.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
 from evsim.plots import (
     plot_attention,
     plot_conventions,
@@ -29,9 +30,8 @@ from evsim.plots.operations import KINDS
 from evsim.plots.theme import DARK
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import FrameRecording, ImageRecording
-from evsim.run import run
-from evsim.trace import Layer, Trace, write_trace
-from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+from evsim.runs.run import run
+from evsim.traces.trace import Layer, Trace, write_trace
 
 
 @pytest.fixture(scope="module")

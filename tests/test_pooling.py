@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
-from evsim.projections.conv import Window
-from evsim.spikes import Spikes
+from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.projections.conv import Window
 from tests import naive
 from tests.contract import check_handler, dyadic, random_spikes
 

@@ -7,8 +7,8 @@ import pytest
 
 from evsim.checkpoints import Weights, read_weights, write_weights
 from evsim.errors import CheckpointError
-from evsim.quantisation import bundled_recordings, compare_precisions, find_recordings
-from evsim.zoo import find_weights, zoo_folder
+from evsim.evaluation.quantisation import bundled_recordings, compare_precisions, find_recordings
+from evsim.loading.zoo import find_weights, zoo_folder
 from tests.contract import needs_jit
 
 pytestmark = needs_jit

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.readout import Readout, TokenMean
+from evsim.handlers.readout import Readout, TokenMean
 from tests.contract import check_handler, dyadic
 
 

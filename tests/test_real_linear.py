@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.readout import Readout, RealLinear
-from evsim.spikes import Spikes
+from evsim.handlers.readout import Readout, RealLinear
 from tests.contract import check_handler
 
 WEIGHT = np.array([[1.0, 2, 3], [4, 5, 6]])

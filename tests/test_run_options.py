@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from evsim import pipeline
-from evsim.checkpoints.importing import build_network, load_network
 from evsim.checkpoints.weights import read_weights
-from evsim.run import Preparation, prepare_input, run
-from evsim.simulator import simulate
-from evsim.zoo import default_recording, find_weights, zoo_folder
+from evsim.engine import pipeline
+from evsim.engine.simulator import simulate
+from evsim.loading.importing import build_network, load_network
+from evsim.loading.zoo import default_recording, find_weights, zoo_folder
+from evsim.runs.run import Preparation, prepare_input, run
 
 WEIGHTS = sorted(path.stem for path in zoo_folder().glob("*-nmnist.npz"))
 

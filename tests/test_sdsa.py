@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.network import INPUT, Network
-from evsim.neurons import LIF
-from evsim.pooling import PlaneDilation, SpikeMaxPool
-from evsim.projections.conv import Conv2d, Window
-from evsim.readout import Readout, TokenMean
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.neurons import LIF
+from evsim.handlers.pooling import PlaneDilation, SpikeMaxPool
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.readout import Readout, TokenMean
 from tests import twins
 from tests.contract import check_handler, random_spikes
 
@@ -30,13 +30,13 @@ def spikes(*address):
 
 
 def test_coincidence_tests_the_smaller_operand_against_the_larger():
-    out, counts = Coincidence("kv", 10).handle(0, {"k": spikes(1, 4, 5, 9), "v": spikes(4, 8)})
+    out, counts = Coincidence("kv", 5, 2).handle(0, {"k": spikes(1, 4, 5, 9), "v": spikes(4, 8)})
     assert out.address.tolist() == [4]
     assert counts == OpCounts(masks=2, state_reads=2, state_writes=4)
 
 
 def test_coincidence_does_nothing_with_one_operand():
-    out, counts = Coincidence("kv", 10).handle(0, {"v": spikes(1, 2)})
+    out, counts = Coincidence("kv", 5, 2).handle(0, {"v": spikes(1, 2)})
     assert (len(out), counts) == (0, OpCounts())
 
 
@@ -71,8 +71,8 @@ def test_a_column_with_several_places_is_refused():
 def test_coincidence_equals_and_whichever_operand_is_larger(seed, k_density, v_density):
     rng = np.random.default_rng(seed)
     k, v = random_spikes(rng, 40, k_density), random_spikes(rng, 40, v_density)
-    out, counts = Coincidence("kv", 40).handle(0, {"k": k, "v": v})
-    swapped, swapped_counts = Coincidence("kv", 40).handle(0, {"k": v, "v": k})
+    out, counts = Coincidence("kv", 10, 4).handle(0, {"k": k, "v": v})
+    swapped, swapped_counts = Coincidence("kv", 10, 4).handle(0, {"k": v, "v": k})
     assert out.address.tolist() == swapped.address.tolist() == sorted({*k.address} & {*v.address})
     assert counts == swapped_counts
 
@@ -93,7 +93,7 @@ def pairs(rng, first, second, sizes):
 
 
 def test_coincidence_obeys_the_contract(rng):
-    check_handler(lambda: Coincidence("kv", 24), pairs(rng, "k", "v", (24, 24)))
+    check_handler(lambda: Coincidence("kv", 6, 4), pairs(rng, "k", "v", (24, 24)))
 
 
 def test_gate_obeys_the_contract(rng):
@@ -122,7 +122,7 @@ def attention(dilates, height=3, width=4, n_channels=4, n_heads=2):
     if dilates:
         erode = Window(height, width, kernel=3, padding=1)
         k, v = (net.add(SpikeMaxPool(f"{role}_erode", erode, n_channels), role) for role in "kv")
-    kv = net.add(Coincidence("kv", n_tokens * n_channels), k=k, v=v)
+    kv = net.add(Coincidence("kv", n_tokens, n_channels), k=k, v=v)
     if dilates:
         kv = net.add(PlaneDilation("kv_erode", n_tokens, n_heads, n_channels), kv)
     column = Current(1, n_channels)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.networks import sdt
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
 from tests import twins
 from tests.contract import dyadic, needs_jit, same_spikes
 from tests.dense_sdt import DenseSdt

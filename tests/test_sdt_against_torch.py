@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.recordings.steps import frame_spikes, image_spikes
-from evsim.reference import Reference
-from evsim.verify import verify
+from evsim.traces.reference import Reference
+from evsim.traces.verify import verify
 
 torch = pytest.importorskip("torch")
 if os.environ.get("NUMBA_DISABLE_JIT"):

@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import build_network, import_checkpoint
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.verify import verify
+from evsim.loading.importing import build_network, import_checkpoint
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import read_reference
+from evsim.traces.verify import verify
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="too slow without compiled kernels")
 

@@ -3,16 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import RecordingError
-from evsim.ledger import OpCounts
-from evsim.network import INPUT, Network
-from evsim.neurons import LIF
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.linear import Linear
-from evsim.readout import Readout, TokenMean
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.handlers.neurons import LIF
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout, TokenMean
 from tests import twins
 from tests.contract import JIT, check_spikes, same_spikes
 from tests.nets import N_IN, SIDE, random_network, random_recording

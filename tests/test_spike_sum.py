@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.spike_sum import SpikeMean, SpikeSum
-from evsim.spikes import Spikes
+from evsim.handlers.spike_sum import SpikeMean, SpikeSum
 from tests import naive
 from tests.contract import check_handler, random_spikes
 

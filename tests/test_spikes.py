@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from evsim.spikes import Spikes
+from evsim.engine.spikes import Spikes
 from tests.contract import check_spikes
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=5)

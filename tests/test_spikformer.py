@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from evsim.checkpoints.choices import Choices
-from evsim.checkpoints.importing import import_checkpoint
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import CheckpointError
+from evsim.loading.importing import import_checkpoint
 from evsim.networks import spikformer
 from evsim.networks.spikformer import VARIANTS, HyperParameters, build, read_hyper_parameters, tensor_shapes
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
 from tests import twins
 from tests.contract import random_spikes
 from tests.random_spikformer import n_parameters, random_tensors, spikformer_8_512, tune

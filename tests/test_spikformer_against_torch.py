@@ -5,9 +5,9 @@ import argparse
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.recordings.steps import frame_spikes, image_spikes
-from evsim.verify import verify
+from evsim.traces.verify import verify
 from tests.spikformer_checks import train_statistics
 from tests.test_sdt_against_torch import reference_of
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.checkpoints.key_map import read_key_map, their_name
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import CheckpointError, NetworkError
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import spikformer_v2
 from evsim.networks.spikformer_v2 import tensor_shapes
-from evsim.reference import arrange, read_reference
-from evsim.run import Preparation, fit_recording
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.trace import Probe
+from evsim.runs.run import Preparation, fit_recording
+from evsim.traces.reference import arrange, read_reference
+from evsim.traces.trace import Probe
 from tests.random_spikformer import n_parameters, random_tensors, spikformer_v2_8_512, tune
 from tests.spikformer_checks import check_damage, check_fixture, needs_jit, write_checkpoint
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import build_network, import_checkpoint
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import sdt_spikingjelly, spikformer_spikingjelly
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.trace import Probe
+from evsim.traces.trace import Probe
 from tests.random_spikformer import random_tensors
 from tests.spikformer_checks import check_damage, needs_jit, train_statistics, write_checkpoint
 

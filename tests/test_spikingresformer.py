@@ -11,19 +11,19 @@ import pytest
 
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import select_tensors
-from evsim.checkpoints.importing import build_network, import_checkpoint
 from evsim.checkpoints.weights import Weights
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.errors import CheckpointError, RecordingError
-from evsim.ledger import OpCounts
-from evsim.network import INPUT
+from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import recognise, sdt, spikingresformer
 from evsim.networks.spikingresformer import build, read_hyper_parameters, tensor_shapes
 from evsim.recordings.recording import FrameRecording
-from evsim.reference import read_reference
-from evsim.run import Preparation, fit_recording, peak_memory_bytes
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.verify import verify
+from evsim.runs.run import Preparation, fit_recording, peak_memory_bytes
+from evsim.traces.reference import read_reference
+from evsim.traces.verify import verify
 from tests import twins
 from tests.contract import random_spikes, same_spikes
 from tests.random_resformer import firing_rates, n_parameters, published, random_image, random_tensors

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evsim.attention.ssa import SSA
-from evsim.current import Current
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.ledger import OpCounts
-from evsim.neurons import LIF
-from evsim.spikes import Spikes
+from evsim.handlers.attention.ssa import SSA
+from evsim.handlers.neurons import LIF
 from tests import naive
 from tests.contract import check_handler, needs_jit, random_spikes
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evsim.audit.vanilla import TransformerSize, vanilla_transformer_macs
+from evsim.auditing.vanilla import TransformerSize, vanilla_transformer_macs
 from evsim.errors import NetworkError
 
 

@@ -5,13 +5,13 @@ import argparse
 import numpy as np
 import pytest
 
-from evsim.checkpoints.importing import import_checkpoint
 from evsim.checkpoints.weights import write_weights
-from evsim.dense_model import dense_input
+from evsim.loading.importing import import_checkpoint
+from evsim.loading.zoo import zoo_folder
 from evsim.recordings.recording import FrameRecording, ImageRecording
 from evsim.recordings.steps import to_steps
-from evsim.verify import Agreement, Flip, Verification
-from evsim.zoo import zoo_folder
+from evsim.traces.dense_model import dense_input
+from evsim.traces.verify import Agreement, Flip, Verification
 from tests.command import call
 
 SIZES = {"model": "sdt", "in_channels": 2, "num_classes": 10, "dim": 16, "layer": 1, "num_heads": 2, "mlp_ratio": 2}
@@ -64,15 +64,15 @@ def test_a_checkpoint_that_is_none_is_one_line(evsim, checkpoint, tmp_path):
 
 
 def test_without_pytorch_the_extra_is_named(evsim, monkeypatch):
-    monkeypatch.setattr("evsim.dense_model.find_spec", lambda name: None)
+    monkeypatch.setattr("evsim.traces.dense_model.find_spec", lambda name: None)
     code, _, err = evsim("verify", "-w", "sdt-nmnist", "--against-torch", "x.pth", "--input", DIGIT)
     assert code == 2
     assert "evsim[train]" in err
 
 
 def test_without_a_checkout_it_says_so(evsim, monkeypatch, tmp_path):
-    monkeypatch.setattr("evsim.dense_model.find_spec", lambda name: name)
-    monkeypatch.setattr("evsim.dense_model._candidates", lambda: [tmp_path])
+    monkeypatch.setattr("evsim.traces.dense_model.find_spec", lambda name: name)
+    monkeypatch.setattr("evsim.traces.dense_model._candidates", lambda: [tmp_path])
     code, _, err = evsim("verify", "-w", "sdt-nmnist", "--against-torch", "x.pth", "--input", DIGIT)
     assert code == 2
     assert "clone" in err

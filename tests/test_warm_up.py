@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evsim.engine.simulator import simulate
+from evsim.loading.warm_up import _firing_tensors, warm_up, warm_up_families
 from evsim.networks import families
-from evsim.simulator import simulate
-from evsim.warm_up import _firing_tensors, warm_up, warm_up_families
 from tests.contract import JIT
 
 ROOT = Path(__file__).parents[1]
@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 COMPILES_NOTHING = """
 import gc
 from numba.core.registry import CPUDispatcher
-from evsim.checkpoints.importing import load_network
-from evsim.run import Preparation, prepare_input
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.warm_up import warm_up, warm_up_families
-from evsim.zoo import find_weights, zoo_folder
+from evsim.loading.importing import load_network
+from evsim.runs.run import Preparation, prepare_input
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.loading.warm_up import warm_up, warm_up_families
+from evsim.loading.zoo import find_weights, zoo_folder
 from tests.test_warm_up import grown
 
 for _ in warm_up_families():
@@ -81,7 +81,7 @@ def test_every_neuron_of_a_made_up_network_fires():
                 def show(self, name, step, spikes, sent=sent):
                     sent[name] = sent.get(name, 0) + len(spikes)
 
-            from evsim.spikes import Spikes
+            from evsim.engine.spikes import Spikes
 
             address = np.arange(np.prod(network.input_shape), dtype=np.int32)
             simulate(network, [Spikes(address)] * 2, [Log()])

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from evsim.checkpoints.weights import read_weights
-from evsim.evaluate import Evaluation
 from evsim.evaluation import Plan, Threads, find_dataset, wilson_interval
+from evsim.evaluation.evaluate import Evaluation
 from evsim.evaluation.examiner import Examiner
-from evsim.run import run
-from evsim.zoo import bundled, default_recording, find_weights, zoo_folder
+from evsim.loading.zoo import bundled, default_recording, find_weights, zoo_folder
+from evsim.runs.run import run
 from tests.command import call
 from tests.contract import JIT
 
@@ -75,9 +75,9 @@ def test_an_accuracy_repeats_on_the_bundled_recordings():
 
 @needs_compiler
 def test_the_energy_of_a_card_is_that_of_the_audit():
-    from evsim.audit.energy_model import find_model
-    from evsim.audit.layers import audit_run
-    from evsim.audit.panel import compute_pj, energy_panel
+    from evsim.auditing.energy_model import find_model
+    from evsim.auditing.layers import audit_run
+    from evsim.auditing.panel import compute_pj, energy_panel
 
     dataset = find_dataset(str(zoo_folder() / "nmnist_test_100.h5"))
     for name in ("sdt-nmnist", "spikingresformer-nmnist"):

@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evsim.attention.dssa import MapProduct, ValueProduct
-from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.attention.ssa import SSA
-from evsim.ledger import OpCounts
-from evsim.network import INPUT
-from evsim.neurons import Population
-from evsim.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
-from evsim.projections.conv import Conv2d
-from evsim.projections.linear import Linear
-from evsim.readout import Readout, RealLinear, TokenMean
-from evsim.spike_sum import SpikeMean, SpikeSum
-from evsim.spikes import Spikes
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT
+from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.dssa import MapProduct, ValueProduct
+from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.attention.ssa import SSA
+from evsim.handlers.neurons import Population
+from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.projections.conv import Conv2d
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.readout import Readout, RealLinear, TokenMean
+from evsim.handlers.spike_sum import SpikeMean, SpikeSum
 from tests import naive, naive_dssa
 
 TWINS = {}

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from evsim.audit.conventions import conventions
-from evsim.audit.energy_model import find_model
-from evsim.audit.panel import energy_panel
-from evsim.audit.replay import describe_trace
+from evsim.auditing.conventions import conventions
+from evsim.auditing.energy_model import find_model
+from evsim.auditing.panel import energy_panel
+from evsim.auditing.replay import describe_trace
+from evsim.loading.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
 from evsim.plots import (
     plot_attention,
     plot_conventions,
@@ -19,8 +20,7 @@ from evsim.plots import (
 )
 from evsim.plots.theme import LIGHT, drawn_with
 from evsim.recordings.read import read_recording
-from evsim.run import run
-from evsim.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
+from evsim.runs.run import run
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 DPI = 130

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from evsim.fixed_point import fix
-from evsim.precision import FLOAT, PRECISIONS
-from evsim.simulator import simulate
+from evsim.arithmetic.fixed_point import fix
+from evsim.arithmetic.precision import FLOAT, PRECISIONS
+from evsim.engine.simulator import simulate
 from tools.benchmarks.workload import Workload, find, names
 
 

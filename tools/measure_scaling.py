@@ -20,15 +20,15 @@ import numpy as np
 
 from evsim import networks
 from evsim.checkpoints.weights import Weights, write_weights
-from evsim.evaluate import Choice, Evaluation
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from evsim.evaluation import Plan, Threads, find_dataset
+from evsim.evaluation.evaluate import Choice, Evaluation
 from evsim.evaluation.labelled_images import find_images
-from evsim.report import layer_rows
-from evsim.run import peak_memory_bytes
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.warm_up import warm_up
-from evsim.zoo import zoo_folder
+from evsim.loading.warm_up import warm_up
+from evsim.loading.zoo import zoo_folder
+from evsim.runs.run import peak_memory_bytes
+from evsim.runs.run_report import layer_rows
 
 SDT_8_512 = {
     "depth": 8, "n_channels": 512, "n_heads": 8, "mlp_ratio": 4, "in_channels": 3, "n_classes": 1000,

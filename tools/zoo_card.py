@@ -17,16 +17,16 @@ from pathlib import Path
 
 import torch
 
-from evsim.audit.energy_model import find_model
-from evsim.audit.panel import compute_pj
-from evsim.checkpoints.importing import build_network
+from evsim.auditing.energy_model import find_model
+from evsim.auditing.panel import compute_pj
 from evsim.checkpoints.weights import Weights, read_weights, write_weights
-from evsim.dense_model import verify_against_dense
 from evsim.evaluation import wilson_interval
 from evsim.evaluation.dataset import find_dataset
 from evsim.evaluation.examiner import Examiner, Plan
-from evsim.verify import Verification
-from evsim.zoo import zoo_folder
+from evsim.loading.importing import build_network
+from evsim.loading.zoo import zoo_folder
+from evsim.traces.dense_model import verify_against_dense
+from evsim.traces.verify import Verification
 from tools.train.datasets import read_dataset
 from tools.train.reference import all_logits, load_model
 from tools.zoo_card_text import card_text

@@ -13,11 +13,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from evsim.arithmetic.precision import FLOAT, PRECISIONS
 from evsim.checkpoints.array_member import decode_array, encode_array
 from evsim.checkpoints.bounded_zip import BoundedZip
 from evsim.checkpoints.finite import check_finite
 from evsim.checkpoints.refusal import Refused, naming, shown
-from evsim.precision import FLOAT, PRECISIONS
 
 __all__ = ["Weights", "read_weights", "write_weights"]
 

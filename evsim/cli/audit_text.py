@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import typer
 
-from evsim.audit.audit import Audit
-from evsim.audit.audit_sheets import audit_sheets
-from evsim.audit.compare import comparison
-from evsim.audit.formats import write_report
-from evsim.audit.layers import AuditedRun
-from evsim.audit.sheet import Report
+from evsim.auditing.audit import Audit
+from evsim.auditing.audit_sheets import audit_sheets
+from evsim.auditing.compare import comparison
+from evsim.auditing.formats import write_report
+from evsim.auditing.layers import AuditedRun
+from evsim.auditing.sheet import Report
 from evsim.errors import EvsimError
 
 __all__ = ["command_line", "emit", "progress", "report_of"]

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from evsim.errors import EvsimError
-from evsim.evaluate import Evaluation
+from evsim.evaluation.evaluate import Evaluation
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
 

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from evsim.arithmetic.precision import FLOAT
 from evsim.errors import EvsimError
 from evsim.evaluation.report import EvaluationReport, Share
-from evsim.precision import FLOAT
 
 __all__ = ["print_evaluation", "write_csv", "write_json"]
 

@@ -6,10 +6,10 @@ import os
 import re
 
 from evsim.errors import EvsimError
+from evsim.loading.zoo import default_recording, find_weights
 from evsim.plots.theme import THEMES, Theme
-from evsim.run import Preparation, run
-from evsim.trace import Trace, read_trace
-from evsim.zoo import default_recording, find_weights
+from evsim.runs.run import Preparation, run
+from evsim.traces.trace import Trace, read_trace
 
 __all__ = ["parse_theme", "parse_width", "trace_of", "write_figure"]
 

@@ -57,7 +57,7 @@ def _members(path: str) -> list[str]:
 
 
 def _describe_trace(path: str) -> Iterator[str]:
-    from evsim.trace import read_trace
+    from evsim.traces.trace import read_trace
 
     trace = read_trace(path)
     known = trace.provenance

@@ -7,9 +7,9 @@ import json as json_module
 import typer
 
 from evsim.checkpoints.weights import Weights
-from evsim.follow import Follower, Stream, WindowPrediction
-from evsim.network import Network
-from evsim.run import Preparation
+from evsim.engine.network import Network
+from evsim.evaluation.follow import Follower, Stream, WindowPrediction
+from evsim.runs.run import Preparation
 
 __all__ = ["print_predictions"]
 

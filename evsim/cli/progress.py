@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from evsim.network import Network
-from evsim.spikes import Spikes
+from evsim.engine.network import Network
+from evsim.engine.spikes import Spikes
 
 __all__ = ["Progress"]
 

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evsim.precision import FLOAT
-from evsim.report import LayerRow, RunReport
+from evsim.arithmetic.precision import FLOAT
+from evsim.runs.run_report import LayerRow, RunReport
 
 __all__ = ["print_json", "print_report"]
 

@@ -48,12 +48,12 @@ def audit(
     index: Index = None,
 ) -> None:
     """Count every operation of a network on recordings, beside the published ways to count, and price it."""
-    from evsim.audit.collect import audit_recordings, audit_traces
-    from evsim.audit.conventions import choose_conventions
-    from evsim.audit.formats import check_format
+    from evsim.auditing.collect import audit_recordings, audit_traces
+    from evsim.auditing.conventions import choose_conventions
+    from evsim.auditing.formats import check_format
     from evsim.cli.audit_text import emit, progress, report_of
-    from evsim.run import Preparation
-    from evsim.zoo import default_recording, find_weights
+    from evsim.loading.zoo import default_recording, find_weights
+    from evsim.runs.run import Preparation
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
@@ -75,7 +75,7 @@ def audit(
 
 def _models(names: list[str] | None):
     """The energy models asked for."""
-    from evsim.audit.energy_model import bundled_models, find_model
+    from evsim.auditing.energy_model import bundled_models, find_model
 
     chosen = list(names or DEFAULT_ENERGY)
     if chosen == ["none"]:

@@ -55,12 +55,12 @@ def evaluate(
     csv: Annotated[str | None, typer.Option(help="Write one row a recording to this file.")] = None,
 ) -> None:
     """Evaluate a network on a dataset: accuracy with its interval, confusion, mean operation counts."""
+    from evsim.arithmetic.precision import check_precision
     from evsim.cli.evaluate_progress import EvaluationProgress
     from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
-    from evsim.evaluate import Choice, Evaluation
     from evsim.evaluation import Cluster, FindOptions, Plan, Threads, find_dataset
-    from evsim.precision import check_precision
-    from evsim.run import Preparation
+    from evsim.evaluation.evaluate import Choice, Evaluation
+    from evsim.runs.run import Preparation
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")

@@ -21,7 +21,7 @@ def export(
 ) -> None:
     """Write the spikes of a trace for other tools: NIR, SONATA, Neo, CSV, or packed bits."""
     from evsim.exports import export_trace
-    from evsim.trace import read_trace
+    from evsim.traces.trace import read_trace
 
     for note in export_trace(read_trace(trace), format, output):
         typer.echo(f"note: {note}")

@@ -36,10 +36,10 @@ def import_(
     ] = None,
 ) -> None:
     """Read a trained network out of a PyTorch checkpoint, without PyTorch and without executing its pickle."""
-    from evsim.checkpoints.importing import import_checkpoint
+    from evsim.arithmetic.precision import BITS, check_precision
     from evsim.checkpoints.weights import write_weights
     from evsim.cli.weights_text import describe_weights
-    from evsim.precision import BITS, check_precision
+    from evsim.loading.importing import import_checkpoint
 
     if quantise is not None:
         check_precision(quantise, "--quantise", tuple(BITS))
@@ -54,7 +54,7 @@ def import_(
 
 def _quantise(weights, precision: str, input: str | None, dataset: str | None) -> Iterator[str]:
     """Note the precision in the header; the tensors stay as they are, and are rounded when a network is built."""
-    from evsim.quantisation import bundled_recordings, compare_precisions, find_recordings
+    from evsim.evaluation.quantisation import bundled_recordings, compare_precisions, find_recordings
 
     weights.header["precision"] = precision
     if input is None and dataset is None:

@@ -32,13 +32,13 @@ def lint(
     index: Index = None,
 ) -> None:
     """List each place where a network is not spike-driven, with its share, and check the paper's four claims."""
-    from evsim.audit.collect import audit_recordings
-    from evsim.audit.formats import check_format
-    from evsim.audit.lint_sheets import is_spike_driven, lint_sheets
-    from evsim.audit.sheet import Report
+    from evsim.auditing.collect import audit_recordings
+    from evsim.auditing.formats import check_format
+    from evsim.auditing.lint_sheets import is_spike_driven, lint_sheets
+    from evsim.auditing.sheet import Report
     from evsim.cli.audit_text import command_line, emit, progress
-    from evsim.run import Preparation
-    from evsim.zoo import default_recording, find_weights
+    from evsim.loading.zoo import default_recording, find_weights
+    from evsim.runs.run import Preparation
 
     check_format(format)
     inputs = [*(input or []), *(more or [])] or [default_recording(find_weights(weights))]

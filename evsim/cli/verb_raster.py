@@ -35,7 +35,7 @@ def raster(
     """Draw the spikes of every layer: rasters with population rates, from a trace or straight from a run."""
     from evsim.cli.figures import parse_theme, parse_width, trace_of, write_figure
     from evsim.plots import raster_figure
-    from evsim.run import Preparation
+    from evsim.runs.run import Preparation
 
     chosen, inches = parse_theme(theme), parse_width(width)
     recorded = trace_of(trace, weights, input, Preparation(split_by, fit, index))

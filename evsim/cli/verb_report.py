@@ -31,9 +31,9 @@ def report(
     from evsim.cli.audit_text import command_line
     from evsim.cli.output_file import write_output
     from evsim.cli.progress import Progress
-    from evsim.html_report import html_page, tell
-    from evsim.run import Preparation, run
-    from evsim.zoo import default_recording, find_weights
+    from evsim.loading.zoo import default_recording, find_weights
+    from evsim.reports import html_page, tell
+    from evsim.runs.run import Preparation, run
 
     path = input if input is not None else default_recording(find_weights(weights))
     found = find_weights(weights)

@@ -44,13 +44,13 @@ def run(
     idle: Annotated[str | None, typer.Option(help="With --follow: stop when a file has not grown for so long.")] = None,
 ) -> None:
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
+    from evsim.arithmetic.precision import check_precision
     from evsim.cli.progress import Progress
     from evsim.cli.run_text import print_json, print_report
-    from evsim.precision import check_precision
-    from evsim.run import Preparation
-    from evsim.run import run as run_recording
-    from evsim.trace import write_trace
-    from evsim.zoo import default_recording, find_weights
+    from evsim.loading.zoo import default_recording, find_weights
+    from evsim.runs.run import Preparation
+    from evsim.runs.run import run as run_recording
+    from evsim.traces.trace import write_trace
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
@@ -77,9 +77,9 @@ def run(
 
 
 def _follow(weights: tuple[str, str | None], told: tuple, preparation, json: bool) -> None:
-    from evsim.checkpoints.importing import load_network
     from evsim.cli.follow_text import print_predictions
-    from evsim.follow import Stream, parse_microseconds, parse_sensor
+    from evsim.evaluation.follow import Stream, parse_microseconds, parse_sensor
+    from evsim.loading.importing import load_network
 
     path, window, hop, layout, sensor, idle = told
     stream = Stream(

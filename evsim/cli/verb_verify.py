@@ -42,8 +42,8 @@ def verify(
 ) -> None:
     """Compare a network with the PyTorch model on three levels: exact, local, free-running."""
     from evsim.cli.verify_text import print_verification
-    from evsim.run import Preparation
-    from evsim.zoo import find_weights
+    from evsim.loading.zoo import find_weights
+    from evsim.runs.run import Preparation
 
     path, preparation = find_weights(weights), Preparation(fit=fit, index=index)
     if (reference is None) == (against_torch is None):
@@ -60,10 +60,10 @@ def verify(
 
 
 def _against_file(weights: str, reference: str, preparation, order: str):
-    from evsim.checkpoints.importing import load_network
-    from evsim.reference import read_reference
-    from evsim.run import fit_recording
-    from evsim.verify import verify as verify_network
+    from evsim.loading.importing import load_network
+    from evsim.runs.run import fit_recording
+    from evsim.traces.reference import read_reference
+    from evsim.traces.verify import verify as verify_network
 
     network, loaded = load_network(weights)
     known = read_reference(reference)
@@ -72,7 +72,7 @@ def _against_file(weights: str, reference: str, preparation, order: str):
 
 
 def _against_torch(weights: str, checkpoint: str, source: tuple, preparation, order: str):
-    from evsim.dense_model import verify_against_dense
+    from evsim.traces.dense_model import verify_against_dense
 
     dataset, root, limit, input = source
     if (dataset is None) == (input is None):
@@ -88,8 +88,8 @@ def _against_torch(weights: str, checkpoint: str, source: tuple, preparation, or
 
 def _recording(weights: str, preparation, input: str):
     """The network, and one recording for it."""
-    from evsim.checkpoints.importing import load_network
-    from evsim.run import prepare_input
+    from evsim.loading.importing import load_network
+    from evsim.runs.run import prepare_input
 
     network, loaded = load_network(weights)
     return network, [prepare_input(network, loaded, input, preparation)]
@@ -97,9 +97,9 @@ def _recording(weights: str, preparation, input: str):
 
 def _dataset(weights: str, preparation, dataset: str, root: str | None, limit: int | None):
     """The network, and the recordings of a dataset, each read when its turn comes."""
+    from evsim.arithmetic.precision import FLOAT
     from evsim.evaluation.dataset import choose_items, find_dataset
     from evsim.evaluation.examiner import Examiner, Plan
-    from evsim.precision import FLOAT
 
     found = find_dataset(dataset, root)
     examiner = Examiner.load(Plan(weights, found.kind, preparation, precision=FLOAT))

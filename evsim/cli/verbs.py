@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import typer
 
@@ -35,11 +36,9 @@ def _evsim(
 
 
 def _collect() -> None:
-    from evsim import cli
-
-    for module in pkgutil.iter_modules(cli.__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name.startswith("verb_"):
-            importlib.import_module(f"{cli.__name__}.{module.name}").add_to(app)
+            importlib.import_module(f"{__package__}.{module.name}").add_to(app)
 
 
 _collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from evsim.verify import TOLERANCE, Agreement, Verification
+from evsim.traces.verify import TOLERANCE, Agreement, Verification
 
 __all__ = ["print_verification"]
 

@@ -8,7 +8,7 @@ import time
 import typer
 from numba import config
 
-from evsim.warm_up import WarmedUp, warm_up_families
+from evsim.loading.warm_up import WarmedUp, warm_up_families
 
 __all__ = ["print_warm_up"]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evsim.checkpoints.weights import read_weights
-from evsim.zoo import bundled, zoo_folder
+from evsim.loading.zoo import bundled, zoo_folder
 
 __all__ = ["print_zoo", "print_zoo_json"]
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from evsim.checkpoints.importing import build_network
 from evsim.checkpoints.weights import Weights, read_weights
+from evsim.engine.network import Network
+from evsim.engine.simulator import simulate
+from evsim.engine.twin import twin
 from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item, kind_module
 from evsim.evaluation.outcome import TOP, Outcome
-from evsim.network import Network
+from evsim.loading.importing import build_network
+from evsim.loading.zoo import find_weights
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
-from evsim.run import Preparation, file_sha256, fit_recording
-from evsim.simulator import simulate
-from evsim.twin import twin
-from evsim.zoo import find_weights
+from evsim.runs.run import Preparation, file_sha256, fit_recording
 
 __all__ = ["Examiner", "Plan"]
 

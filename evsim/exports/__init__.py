@@ -11,7 +11,7 @@ import os
 import pkgutil
 
 from evsim.errors import EvsimError
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["export_trace", "format_names"]
 

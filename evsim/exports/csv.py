@@ -7,7 +7,7 @@ from itertools import repeat
 
 import numpy as np
 
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
 

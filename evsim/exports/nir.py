@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from evsim.errors import TraceError
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
 

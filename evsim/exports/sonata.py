@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from evsim.engine.network import INPUT
 from evsim.errors import TraceError
-from evsim.network import INPUT
 from evsim.plots.events import event_image, input_values
 from evsim.plots.theme import LIGHT, Theme
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["gate_passes", "plot_attention"]
 

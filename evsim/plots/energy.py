@@ -15,7 +15,7 @@ def plot_energy(ax, panel):
     Parameters
     ----------
     ax : matplotlib Axes
-    panel : evsim.audit.panel.Panel
+    panel : evsim.auditing.panel.Panel
         Of one run and one model. A part that the model has no price for is left out, and the title says so.
 
     Returns

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
+from evsim.engine.network import INPUT
 from evsim.errors import RecordingError
-from evsim.network import INPUT
 from evsim.plots.theme import LIGHT, Theme, polarity_map
 from evsim.recordings.recording import EventRecording, FrameRecording, Recording
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["event_image", "input_values", "plot_events"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evsim.errors import TraceError
-from evsim.trace import Layer
+from evsim.traces.trace import Layer
 
 __all__ = ["Grouping", "group_neurons"]
 

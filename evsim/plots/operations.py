@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evsim.ledger import Ledger, OpCounts
+from evsim.engine.ledger import Ledger, OpCounts
 from evsim.plots.theme import PALETTE
 
 __all__ = ["KINDS", "plot_conventions", "plot_operations"]
@@ -57,7 +57,7 @@ def plot_conventions(ax, tallies: Sequence):
     Parameters
     ----------
     ax : matplotlib Axes
-    tallies : sequence of evsim.audit.tally.Tally
+    tallies : sequence of evsim.auditing.tally.Tally
         The literal one first; a line at its length runs through the others, with their ratios to it.
 
     Returns

@@ -9,7 +9,7 @@ from evsim.errors import TraceError
 from evsim.plots.raster import LINES_DRAWN, plot_raster
 from evsim.plots.rate_strip import plot_rate_strip
 from evsim.plots.theme import LIGHT, Theme, drawn_with
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["choose_layers", "raster_figure"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from evsim.engine.network import INPUT
 from evsim.errors import TraceError
-from evsim.network import INPUT
 from evsim.plots.grouping import Grouping, group_neurons
 from evsim.plots.theme import LIGHT, Theme, density_map, polarity_map
-from evsim.trace import Layer, Trace
+from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LINES_DRAWN", "MOST_MARKS", "plot_raster", "raster_counts"]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from evsim.plots.theme import LIGHT, Theme
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["plot_rate_strip", "rates_by_step"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.network import INPUT
+from evsim.engine.network import INPUT
 from evsim.plots.rate_strip import rates_by_step
 from evsim.plots.theme import LIGHT, Theme, density_map
-from evsim.trace import Trace
+from evsim.traces.trace import Trace
 
 __all__ = ["plot_rates"]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.kernel import kernel
+from evsim.arithmetic.kernel import kernel
 
 __all__ = ["EVENT", "FILTER", "MAX_EVENTS", "decode_ecf"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.kernel import kernel
+from evsim.arithmetic.kernel import kernel
 from evsim.recordings.decoding import Columns
 
 __all__ = ["Evt3"]

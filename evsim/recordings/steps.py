@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evsim.engine.spikes import Spikes
 from evsim.errors import RecordingError
 from evsim.recordings.binning import bin_events
 from evsim.recordings.fit import Fit, fit_frames
 from evsim.recordings.recording import EventRecording, ImageRecording, Recording
-from evsim.spikes import Spikes
 
 __all__ = ["Steps", "frame_spikes", "image_spikes", "to_steps"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from evsim.network import Network
-from evsim.neurons import Population
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.engine.network import Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.handlers.neurons import Population
 
 __all__ = ["Densities"]
 

@@ -48,8 +48,8 @@ def check_equality(path: Path) -> Equality | None:
 def _check(path: Path) -> Equality | None:
     import torch
 
-    from evsim.reference import Reference
-    from evsim.verify import verify
+    from evsim.traces.reference import Reference
+    from evsim.traces.verify import verify
     from tools.benchmarks.torch_models import plain_model
     from tools.train.reference import run_recorded
 

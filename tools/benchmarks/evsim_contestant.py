@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from evsim.fixed_point import fix
-from evsim.network import Network
-from evsim.simulator import simulate
+from evsim.arithmetic.fixed_point import fix
+from evsim.engine.network import Network
+from evsim.engine.simulator import simulate
 from tools.benchmarks.workload import Workload
 
 __all__ = ["FORMS", "Evsim"]

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from evsim.attention.dssa import MapProduct
-from evsim.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.attention.ssa import SSA
-from evsim.current import Current
-from evsim.neurons import LIF
-from evsim.pooling import SpikeMaxPool
-from evsim.projections.conv import Conv2d, Window
-from evsim.projections.linear import Linear
-from evsim.spike_sum import SpikeMean
-from evsim.spikes import Spikes
+from evsim.engine.current import Current
+from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.dssa import MapProduct
+from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.attention.ssa import SSA
+from evsim.handlers.neurons import LIF
+from evsim.handlers.pooling import SpikeMaxPool
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.projections.linear import Linear
+from evsim.handlers.spike_sum import SpikeMean
 from tools.benchmarks.table import machine
 from tools.benchmarks.torch_models import FusedNeurons
 from tools.train.models.neurons import LIF as Dense

@@ -26,8 +26,8 @@ from typing import Protocol
 import numpy as np
 from numba import njit
 
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
 from tools.benchmarks.sanafe_contestant import SanaFe
 from tools.benchmarks.small_network import Layer, evsim_network, read_layers, read_recordings
 from tools.benchmarks.table import machine

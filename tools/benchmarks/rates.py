@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from evsim.ledger import OpCounts
-from evsim.network import INPUT, Network
-from evsim.neurons import Population
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.handlers.neurons import Population
 from tools.benchmarks.densities import Densities
 from tools.benchmarks.workload import Workload
 

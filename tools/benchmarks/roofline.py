@@ -23,9 +23,9 @@ from statistics import median
 import numpy as np
 from numba import njit
 
-from evsim import lanes
-from evsim.projections.conv import Conv2d
-from evsim.simulator import simulate
+from evsim.arithmetic import lanes
+from evsim.engine.simulator import simulate
+from evsim.handlers.projections.conv import Conv2d
 from tools.benchmarks.table import machine
 from tools.benchmarks.workload import Unavailable, Workload, find, names
 

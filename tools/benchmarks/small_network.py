@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evsim.checkpoints.importing import build_network
 from evsim.checkpoints.weights import read_weights
-from evsim.current import Current
-from evsim.network import INPUT, Network
-from evsim.neurons import LIF
-from evsim.projections.batch_norm import fold_batch_norm
-from evsim.projections.conv import Conv2d, Window
-from evsim.readout import Readout
-from evsim.run import Preparation, prepare_input
-from evsim.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
+from evsim.engine.current import Current
+from evsim.engine.network import INPUT, Network
+from evsim.handlers.neurons import LIF
+from evsim.handlers.projections.batch_norm import fold_batch_norm
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.handlers.readout import Readout
+from evsim.loading.importing import build_network
+from evsim.loading.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
+from evsim.runs.run import Preparation, prepare_input
 
 __all__ = ["Layer", "evsim_network", "read_layers", "read_recordings"]
 

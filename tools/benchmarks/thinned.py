@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from evsim.checkpoints.importing import load_network
-from evsim.current import Current
-from evsim.network import Network
-from evsim.projections.conv import Conv2d, Window
+from evsim.engine.current import Current
+from evsim.engine.network import Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.handlers.projections.conv import Conv2d, Window
+from evsim.loading.importing import load_network
+from evsim.loading.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
 from evsim.recordings.fit_text import parse_fit
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import EventRecording
 from evsim.recordings.steps import to_steps
-from evsim.simulator import simulate
-from evsim.spikes import Spikes
-from evsim.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
 from tools.benchmarks.workload import Workload
 from tools.benchmarks.workloads import gesture
 

@@ -13,9 +13,9 @@ from types import ModuleType
 import numpy as np
 
 from evsim.checkpoints.header import read_header_values
-from evsim.network import Network
+from evsim.engine.network import Network
+from evsim.engine.spikes import Spikes
 from evsim.networks import family
-from evsim.spikes import Spikes
 from tools.benchmarks import workloads
 
 __all__ = ["Unavailable", "Workload", "find", "names", "read_rates", "read_workload", "write_workload"]

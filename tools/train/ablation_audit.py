@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from evsim.audit.energy_model import find_model
-from evsim.audit.layers import audit_run
-from evsim.audit.panel import energy_panel
-from evsim.checkpoints.importing import import_checkpoint
+from evsim.auditing.energy_model import find_model
+from evsim.auditing.layers import audit_run
+from evsim.auditing.panel import energy_panel
 from evsim.checkpoints.weights import write_weights
 from evsim.evaluation.dataset import find_dataset
 from evsim.evaluation.examiner import Examiner, Plan
-from evsim.run import file_sha256
-from evsim.zoo import zoo_folder
+from evsim.loading.importing import import_checkpoint
+from evsim.loading.zoo import zoo_folder
+from evsim.runs.run import file_sha256
 from tools.train.datasets import read_dataset
 from tools.train.reference import all_logits, load_model
 

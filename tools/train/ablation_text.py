@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from evsim.audit.estimate import estimate
+from evsim.auditing.estimate import estimate
 from tools.train.ablation_audit import MODELS
 
 __all__ = [

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from evsim.arithmetic.kernel import kernel
 from evsim.errors import RecordingError
-from evsim.kernel import kernel
 from evsim.recordings.check import RawEvents
 from evsim.recordings.decoding import Columns, no_events, read_decoded
 from evsim.recordings.options import ReadOptions

@@ -1,0 +1,42 @@
+"""The counting conventions: one file each, found by looking into this folder.
+
+A convention's file offers ``NAME`` (what ``--convention`` takes), ``TITLE``, ``SHORT``
+(for a narrow column), ``SOURCE`` and ``count(run)``, which
+takes an `evsim.auditing.layers.AuditedRun` and returns an `evsim.auditing.tally.Tally`. It reads the description of
+a run and nothing else, so the same spikes are counted by all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from evsim.errors import EvsimError
+
+__all__ = ["choose_conventions", "conventions"]
+
+LITERAL = "literal"
+
+
+def conventions() -> dict[str, ModuleType]:
+    """Every convention by name, the literal one first."""
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    known = {module.NAME: module for module in modules}
+    return {LITERAL: known.pop(LITERAL), **known}
+
+
+def choose_conventions(name: str) -> list[ModuleType]:
+    """The literal convention and the one called `name`, or all.
+
+    Raises
+    ------
+    EvsimError
+        No such convention.
+    """
+    known = conventions()
+    if name == "all":
+        return list(known.values())
+    if name not in known:
+        raise EvsimError(f"--convention {name}: unknown, expected all or one of {', '.join(known)}")
+    return [known[key] for key in dict.fromkeys((LITERAL, name))]

@@ -1,0 +1,114 @@
+"""The description of a run from its trace alone: no weights, no second run.
+
+The trace holds what the recording and every population sent, and the ledger. Handlers that only pass spikes on (pools,
+masks, sums of streams) have no weights, so they are called again on the recorded spikes; the rest need not be. The
+network is built with every tensor set to one: only its shape is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from evsim import networks
+from evsim.auditing.layers import AuditedRun, describe, log_for
+from evsim.engine.ledger import OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.simulator import simulate
+from evsim.engine.spikes import Spikes
+from evsim.errors import EvsimError, TraceError
+from evsim.handlers.neurons import Population
+from evsim.traces.trace import Layer, Trace
+
+__all__ = ["describe_trace", "shape_of_network"]
+
+
+class _Recorded:
+    """Sends what a population sent when the trace was written."""
+
+    wakes_itself = True
+
+    def __init__(self, name: str, layer: Layer) -> None:
+        self.name = name
+        self._layer = layer
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        return _spikes(self._layer, step), OpCounts()
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class _Silent:
+    """Stands for a handler that writes a current: nothing reads it here."""
+
+    def __init__(self, handler) -> None:
+        self.name = handler.name
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        return Spikes.none(), OpCounts()
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+def describe_trace(trace: Trace) -> AuditedRun:
+    """The run that a trace recorded, described.
+
+    Raises
+    ------
+    TraceError
+        The trace does not say of which network it is, or does not fit it.
+    """
+    network = shape_of_network(trace)
+    _check(network, trace)
+    log = log_for(network)
+    original, readout = list(network.handlers), network.readout
+    sends = {source for ports in network.sources for source in ports.values()}
+    network.handlers[:-1] = [_stand_in(handler, trace, handler.name in sends) for handler in original[:-1]]
+    try:
+        steps = [_spikes(trace.layers[INPUT], step) for step in range(trace.n_steps)]
+        simulate(network, steps, [log])
+    finally:
+        network.handlers[:-1] = original[:-1]
+        readout.reset()
+    return describe(network, log, trace.ledger, trace.n_steps)
+
+
+def shape_of_network(trace: Trace) -> Network:
+    """The network a trace is of, every tensor one."""
+    known = trace.provenance
+    try:
+        module = networks.family(known["network"])
+        hp = module.HyperParameters(**known["hyper_parameters"])
+        tensors = {name: np.ones(shape, np.float32) for name, shape in module.tensor_shapes(hp)[0].items()}
+        return module.build(tensors, hp)
+    except (EvsimError, KeyError, TypeError, ValueError) as error:
+        raise TraceError(f"the trace's provenance does not describe a network of evsim ({error})") from None
+
+
+def _stand_in(handler, trace: Trace, sends_spikes: bool):
+    if isinstance(handler, Population):
+        return _Recorded(handler.name, trace.layers[handler.name])
+    return handler if sends_spikes else _Silent(handler)
+
+
+def _spikes(layer: Layer, step: int) -> Spikes:
+    first, end = np.searchsorted(layer.step, [step, step + 1])
+    payload = None if layer.payload is None else layer.payload[first:end]
+    return Spikes(layer.address[first:end].astype(np.int32), payload)
+
+
+def _check(network: Network, trace: Trace) -> None:
+    """Every population recorded in its own shape, every row of the ledger of a handler."""
+    expected = {p.name: tuple(p.shape) for p in network.populations()} | {INPUT: tuple(network.input_shape)}
+    for name, shape in expected.items():
+        if name not in trace.layers:
+            raise TraceError(f"the trace has no spikes of {name}, expected those of every population and the input")
+        if tuple(trace.layers[name].shape) != shape:
+            raise TraceError(f"spikes of {name} have shape {trace.layers[name].shape}, expected {shape}")
+    known = {handler.name for handler in network.handlers}
+    for name, step, _ in trace.ledger.rows():
+        if name not in known or not 0 <= step < trace.n_steps:
+            raise TraceError(f"the trace's ledger has a row of {name} at step {step}, unknown to this network")

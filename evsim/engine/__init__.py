@@ -1,0 +1,1 @@
+"""What runs, whatever the network: spikes, the event queue, the ledger, the one loop."""

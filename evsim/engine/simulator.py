@@ -1,0 +1,155 @@
+"""simulate: the only loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from evsim.engine.event_queue import EventQueue
+from evsim.engine.ledger import Ledger, OpCounts
+from evsim.engine.network import INPUT, Network
+from evsim.engine.pipeline import Sent, is_worth_threads, overlap
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError, RecordingError
+
+__all__ = ["Observer", "Result", "simulate"]
+
+
+class Observer(Protocol):
+    """Anything that wants to see what each source sent at each step (a `Probe`, a progress bar)."""
+
+    def show(self, name: str, step: int, spikes: Spikes) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a run leaves behind.
+
+    Parameters
+    ----------
+    logits : float32 [n_classes]
+    logits_by_step : float32 [n_steps, n_classes]
+    ledger : Ledger
+    n_steps : int
+    """
+
+    logits: np.ndarray
+    logits_by_step: np.ndarray
+    ledger: Ledger
+    n_steps: int
+
+    @property
+    def prediction(self) -> int:
+        """Index of the largest logit.
+
+        Raises
+        ------
+        NetworkError
+            The network ends without a classifier (a pre-training checkpoint).
+        """
+        if not self.logits.size:
+            raise NetworkError("the network has no classifier: no logits, no prediction")
+        return int(np.argmax(self.logits))
+
+
+def simulate(
+    network: Network,
+    recording: Sequence[Spikes],
+    probes: Sequence[Observer] = (),
+    order: str = "stage",
+    threads: int = 1,
+) -> Result:
+    """Pop the earliest inbox, handle it, charge the ledger, show the probes, push the spikes along every edge.
+
+    Parameters
+    ----------
+    network : Network
+        Is reset first: a run does not depend on the one before.
+    recording : sequence of Spikes
+        The input events, one entry a step.
+    probes : sequence of Observer
+    order : {"step", "stage"}
+        See `EventQueue`. Of no meaning with more than one thread.
+    threads : int
+        With more than one, steps overlap, see `evsim.engine.pipeline`; the result does not depend on their number. A
+        small network runs on one.
+
+    Raises
+    ------
+    RecordingError
+        An input event lies outside the network's input.
+    """
+    _check_places(network, recording)
+    network.reset()
+    ledger, n_steps = Ledger(), len(recording)
+    steps = list(enumerate(recording))
+    alone = threads == 1 or not is_worth_threads(network)
+    sent = _play(network, steps, order) if alone else _play_together(network, steps, threads)
+    for name, step, spikes, counts in sent:
+        if counts is not None:
+            ledger.charge(name, step, counts)
+        for probe in probes:
+            probe.show(name, step, spikes)
+    readout = network.readout
+    return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+
+
+def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> Iterator[Sent]:
+    """What each source sends, as it is sent, and at what cost (None for the input)."""
+    queue = EventQueue(order)
+    for step, spikes in steps:
+        yield _enter(network, queue, step, spikes)
+    while queue:
+        yield _take_turn(network, queue)
+
+
+def _play_together(network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
+    """The same on several threads, with a queue for each step."""
+    queues = [EventQueue() for _ in steps]
+    entered = [_enter(network, queue, *entry) for queue, entry in zip(queues, steps, strict=True)]
+    for first, others in zip(entered, overlap(partial(_take_turn, network), queues, threads), strict=True):
+        yield first
+        yield from others
+
+
+def _enter(network: Network, queue: EventQueue, step: int, spikes: Spikes) -> Sent:
+    """The recording's events of one step, and a wake-up call for neurons that a bias alone can make fire."""
+    _push(network, queue, INPUT, step, spikes)
+    for stage in network.sleepless_stages():
+        queue.push(step, stage, "bias", Spikes.none())
+    return INPUT, step, spikes, None
+
+
+def _take_turn(network: Network, queue: EventQueue) -> Sent:
+    """Pop the earliest inbox, handle it, push what comes of it."""
+    step, stage, inbox = queue.pop()
+    handler = network.handlers[stage]
+    spikes, counts = handler.handle(step, inbox)
+    delivered = sum([events.address.size for events in inbox.values()])
+    pushed = _push(network, queue, handler.name, step, spikes)
+    traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
+    return handler.name, step, spikes, counts + traffic
+
+
+def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
+    """Kernels trust addresses; sorted ones are checked by their ends."""
+    n_places = math.prod(network.input_shape)
+    for step, spikes in enumerate(recording):
+        if len(spikes) and not 0 <= spikes.address[0] <= spikes.address[-1] < n_places:
+            found = f"{spikes.address[0]} to {spikes.address[-1]}"
+            raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
+
+
+def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:
+    """Push what `name` sent at `step` along every edge; returns the number of events put on the queue."""
+    pushed, n_spikes = 0, len(spikes)
+    for edge in network.edges_from(name):
+        if edge.wakes or n_spikes:
+            queue.push(step, edge.stage, edge.port, spikes)
+            pushed += n_spikes
+    return pushed

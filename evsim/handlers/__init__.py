@@ -1,0 +1,1 @@
+"""What a network is made of: projections, populations, pooling, attention, sums and the readout."""

@@ -1,0 +1,1 @@
+"""Spiking attention: one mechanism a file."""

@@ -1,0 +1,385 @@
+"""Spiking self-attention (SSA): O = scale * Q K^T V on spikes, without softmax, exact integers in either order.
+
+    Q (K^T V) = (Q K^T) V
+
+Source: Zhou et al., Spikformer (ICLR 2023), eq. 6 and 7, as the official code computes it: `scale` is a constant of
+the model file (1/8 or 1/4), and the population behind it has threshold 1/2. Products and sums are whole numbers
+below 2^24 and the scale is a power of two, so float32 holds the current exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.whole import FINEST, Claim, Fixing
+from evsim.arithmetic.whole_lanes import scaled
+from evsim.engine.current import Current
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
+from evsim.handlers.geometry import Attention, Told
+from evsim.handlers.projections.pixel_index import index_by_pixel
+
+__all__ = ["SSA"]
+
+
+class SSA:
+    """X[n, j] += scale * sum over m, i of q[n, i] k[m, i] v[m, j], head by head, in the cheaper order.
+
+    A key event matters only if its token holds a value event and its channel a query event of the same head; the
+    others are set aside first. With the rest, counted exactly before anything is multiplied:
+
+    * keys and values first: each (key, value) pair of a token adds 1 to an entry of K^T V (head_channels squared);
+      each query event then adds one whole row of it, unless that row is empty;
+    * queries and keys first: each (query, key) pair of a channel adds 1 to an entry of Q K^T (n_tokens squared);
+      each nonzero entry is then added once for each value event of its key token.
+
+    Parameters
+    ----------
+    name : str
+    n_heads : int
+        Heads are contiguous groups of channels.
+    scale : float
+    current : Current
+        [n_tokens, n_channels], the input of the attention's population.
+    order : {"kv", "qk"} or None
+        Which product comes first; None takes the one with fewer additions at each step.
+    official_order : {"qk", "kv"}
+        Which comes first in the official code; nothing here depends on it, other people's ways of counting do.
+
+    Raises
+    ------
+    NetworkError
+        The channels do not divide by the heads, or the scale is no power of two.
+
+    A mask is a key event tested for a partner, or a pair of spikes that met (an AND that came out 1). An addition
+    (`acs`) is one integer added to an entry of the first product or to an output. `acs_kv_first` and
+    `acs_qk_first` say what each order would have added. Each output that was added to is scaled once.
+    Ports "q", "k" and "v", binary. Incs `current`, reads nothing but its inbox.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        n_heads: int,
+        scale: float,
+        current: Current,
+        order: str | None = None,
+        official_order: str = "qk",
+    ) -> None:
+        if current.n_channels % n_heads:
+            raise NetworkError(f"{name}: {current.n_channels} channels do not divide by {n_heads} heads")
+        if math.frexp(scale)[0] != 0.5:
+            raise NetworkError(f"{name}: scale {scale} is no power of two, so its products would be rounded")
+        self.name = name
+        self.n_heads = n_heads
+        self.head_channels = current.n_channels // n_heads
+        self.scale = np.float32(scale)
+        self.current = current
+        self.order = order
+        self.official_order = official_order
+        self.n_inputs = 3 * current.n_places * current.n_channels
+        current.join_writer(name, whole=True)
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """At most every channel of every token; multiples of the scale, and a membrane likes a finer one."""
+        reach = float(self.scale) * self.current.n_places * self.head_channels
+        return Claim(FINEST, FINEST, reach, 0)
+
+    def fix(self, fixing: Fixing) -> None:
+        """The scale, a power of two, in whole steps of the current: products stay exact.
+
+        Raises
+        ------
+        NetworkError
+            The current's scale is coarser than the attention's.
+        """
+        exponent = self.current.exponent
+        if exponent < self._least_exponent():
+            raise NetworkError(
+                f"{self.name}: scale {self.scale:g} in a current of scale 2^{exponent}, expected a finer one"
+            )
+        self.scale = np.int64(math.ldexp(float(self.scale), exponent))
+
+    def _least_exponent(self) -> int:
+        return 1 - math.frexp(self.scale)[1]
+
+    @property
+    def geometry(self) -> Attention:
+        """What it says of itself to conventions."""
+        sizes = (self.current.n_places, self.n_heads, self.head_channels)
+        return Attention("ssa", "product", *sizes, starts_with=self.official_order, keeps_spikes=True)
+
+    def split_by_head(self, told: Told) -> np.ndarray:
+        """Each head multiplied again by itself, in the order that was taken for all heads together."""
+        split = np.zeros((self.n_heads, 2), np.int64)
+        for step, counts in enumerate(told.steps):
+            if not counts.masks:
+                continue  # an operand was silent: nothing was done
+            inbox = {port: told.spikes(port, step) for port in "qkv"}
+            order = "kv" if counts.acs_kv_first <= counts.acs_qk_first else "qk"
+            for head in range(self.n_heads):
+                split[head] += self._multiply_head({p: self._of_head(s, head) for p, s in inbox.items()}, order)
+        return split
+
+    def pairs(self, told: Told) -> dict[str, int]:
+        """Coincidences of q and k (sum over channels), and of k and v (sum over tokens and heads), over all steps."""
+        pairs = {"qk": 0, "kv": 0}
+        n_channels, n_rows = self.current.n_channels, self.current.n_places * self.n_heads
+        for step in range(len(told.steps)):
+            q, k, v = (told.spikes(port, step).address for port in "qkv")
+            channels = [np.bincount(x % n_channels, minlength=n_channels) for x in (q, k)]
+            rows = [np.bincount(x // self.head_channels, minlength=n_rows) for x in (k, v)]
+            pairs["qk"] += int(channels[0] @ channels[1])
+            pairs["kv"] += int(rows[0] @ rows[1])
+        return pairs
+
+    def _multiply_head(self, inbox: Mapping[str, Spikes], order: str) -> tuple[int, int]:
+        """Additions and masks of one head; where it lacks an operand its keys were tested in vain."""
+        if not all(map(len, inbox.values())):
+            return 0, len(inbox["k"])
+        alone = SSA("head", 1, 1.0, Current(self.current.n_places, self.head_channels), order)
+        counts = alone.handle(0, inbox)[1]
+        return counts.acs, counts.masks
+
+    def _of_head(self, spikes: Spikes, head: int) -> Spikes:
+        """The spikes of one head, addressed as if it were the only one."""
+        token, channel = np.divmod(spikes.address, self.current.n_channels)
+        here = channel // self.head_channels == head
+        return Spikes((token * self.head_channels + channel % self.head_channels)[here].astype(np.int32))
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Multiply the three operands; nothing is done unless each sent spikes."""
+        if len(inbox) < 3 or not all(map(len, inbox.values())):
+            return Spikes.none(), OpCounts()
+        query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
+        key, kv_first, qk_first = self._plan(query, key, value)
+        tests = len(inbox["k"])
+        if not key[1].size:
+            return Spikes.none(), OpCounts(masks=tests)
+        rows = self.current.rows(step)
+        multiply = _keys_and_values_first if self._starts_with_kv(kv_first, qk_first) else _queries_and_keys_first
+        shape = (self.current.n_places, self.n_heads, self.head_channels)
+        pairs, added, read, written = multiply(shape, *query, *key, *value, self.scale, rows.value, rows.touched)
+        return Spikes.none(), OpCounts(
+            masks=tests + pairs,
+            acs=pairs + added,
+            unit_acs=pairs + added,
+            scalings=written,
+            state_reads=pairs + read + written,
+            state_writes=pairs + written,
+            acs_kv_first=kv_first,
+            acs_qk_first=qk_first,
+        )
+
+    def reset(self) -> None:
+        """Forget the current of an unfinished step."""
+        self.current.reset()
+
+    def _by_token_and_head(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
+        return index_by_pixel(spikes.address, self.current.n_places * self.n_heads, self.head_channels)
+
+    def _plan(self, query, key, value) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
+        """The key events that matter, and the additions that each order would cost."""
+        shape = (self.current.n_places, self.n_heads, self.head_channels)
+        start, channel = np.empty_like(key[0]), np.empty_like(key[1])
+        kv_pairs, qk_pairs, row_adds = _keep_keys(shape, *query, *key, value[0], start, channel)
+        key = (start, channel[: start[-1]])
+        meetings = _count_meetings(shape, *query, *key, value[0]) if start[-1] else 0
+        return key, kv_pairs + row_adds, qk_pairs + meetings
+
+    def _starts_with_kv(self, kv_first: int, qk_first: int) -> bool:
+        return kv_first <= qk_first if self.order is None else self.order == "kv"
+
+
+@kernel(error_model="numpy")
+def _keep_keys(shape, q_start, q_channel, k_start, k_channel, v_start, start, channel):
+    """Copy the key events that meet a value and a query; count pairs and rows of both orders."""
+    n_tokens, n_heads, n = shape
+    n_queries = np.zeros((n_heads, n), np.int64)
+    has_key = np.zeros((n_heads, n), np.uint8)
+    for group in range(n_tokens * n_heads):
+        for event in range(q_start[group], q_start[group + 1]):
+            n_queries[group % n_heads, q_channel[event]] += 1
+    kept = 0
+    kv_pairs = 0
+    qk_pairs = 0
+    for group in range(n_tokens * n_heads):
+        head = group % n_heads
+        start[group] = kept
+        n_values = v_start[group + 1] - v_start[group]
+        for event in range(k_start[group], k_start[group + 1]):
+            i = k_channel[event]
+            if n_values > 0 and n_queries[head, i] > 0:
+                channel[kept] = i
+                kept += 1
+                kv_pairs += n_values
+                qk_pairs += n_queries[head, i]
+                has_key[head, i] = 1
+    start[n_tokens * n_heads] = kept
+    row_adds = 0
+    for head in range(n_heads):
+        for i in range(n):
+            row_adds += has_key[head, i] * n_queries[head, i] * n
+    return kv_pairs, qk_pairs, row_adds
+
+
+@kernel(error_model="numpy")
+def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
+    """Values behind the nonzero entries of Q K^T, found 64 channels at a time without multiplying."""
+    n_tokens, n_heads, n = shape
+    n_words = (n + 63) // 64
+    key_bits = np.zeros((n_words, n_tokens), np.uint64)
+    n_values = np.empty(n_tokens, np.int64)
+    query_bits = np.empty(n_words, np.uint64)
+    common = np.empty(n_tokens, np.uint64)
+    one = np.uint64(1)
+    total = 0
+    for head in range(n_heads):
+        n_keys = 0  # key tokens of this head, packed
+        for token in range(n_tokens):
+            group = token * n_heads + head
+            if k_start[group] == k_start[group + 1]:
+                continue
+            key_bits[:, n_keys] = 0
+            for event in range(k_start[group], k_start[group + 1]):
+                i = k_channel[event]
+                key_bits[i >> 6, n_keys] |= one << np.uint64(i & 63)
+            n_values[n_keys] = v_start[group + 1] - v_start[group]
+            n_keys += 1
+        for token in range(n_tokens):
+            group = token * n_heads + head
+            if q_start[group] == q_start[group + 1] or n_keys == 0:
+                continue
+            query_bits[:] = 0
+            for event in range(q_start[group], q_start[group + 1]):
+                i = q_channel[event]
+                query_bits[i >> 6] |= one << np.uint64(i & 63)
+            common[:n_keys] = 0
+            for word in range(n_words):
+                bits = query_bits[word]
+                if bits:
+                    for m in range(n_keys):
+                        common[m] |= bits & key_bits[word, m]
+            for m in range(n_keys):
+                total += n_values[m] if common[m] != 0 else 0
+    return total
+
+
+@kernel(error_model="numpy")
+def _write_output(scale, sums, target):
+    """target += scale * sums; the sums are cleared."""
+    for j in range(sums.size):
+        target[j] += scaled(scale, sums[j])
+        sums[j] = 0
+
+
+@kernel(error_model="numpy")
+def _keys_and_values_first(
+    shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
+):  # fmt: skip
+    n_tokens, n_heads, n = shape
+    product = np.zeros((n, n), np.int32)
+    has_entry = np.zeros(n, np.uint8)
+    sums = np.zeros(n, np.int32)
+    n_pairs = 0
+    n_added = 0
+    n_written = 0
+    for head in range(n_heads):
+        for token in range(n_tokens):
+            group = token * n_heads + head
+            first, end = v_start[group], v_start[group + 1]
+            for event in range(k_start[group], k_start[group + 1]):
+                row = product[k_channel[event]]
+                has_entry[k_channel[event]] = 1
+                for other in range(first, end):
+                    row[v_channel[other]] += 1
+                n_pairs += end - first
+        for token in range(n_tokens):
+            group = token * n_heads + head
+            n_rows = 0
+            for event in range(q_start[group], q_start[group + 1]):
+                if has_entry[q_channel[event]]:
+                    row = product[q_channel[event]]
+                    for j in range(n):
+                        sums[j] += row[j]
+                    n_rows += 1
+            if n_rows:
+                _write_output(scale, sums, value[token, head * n : (head + 1) * n])
+                touched[token] = 1
+                n_added += n_rows * n
+                n_written += n
+        for i in range(n):
+            if has_entry[i]:
+                has_entry[i] = 0
+                product[i, :] = 0
+    return n_pairs, n_added, n_added, n_written
+
+
+@kernel(error_model="numpy")
+def _list_by_channel(shape, head, k_start, k_channel, start, token_of):
+    """The tokens that hold each key channel of one head: ``token_of[start[i]:start[i + 1]]``."""
+    n_tokens, n_heads, n = shape
+    start[:] = 0
+    for token in range(n_tokens):
+        group = token * n_heads + head
+        for event in range(k_start[group], k_start[group + 1]):
+            start[k_channel[event] + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    filled = start[:n].copy()
+    for token in range(n_tokens):
+        group = token * n_heads + head
+        for event in range(k_start[group], k_start[group + 1]):
+            i = k_channel[event]
+            token_of[filled[i]] = token
+            filled[i] += 1
+
+
+@kernel(error_model="numpy")
+def _queries_and_keys_first(
+    shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
+):  # fmt: skip
+    n_tokens, n_heads, n = shape
+    start = np.empty(n + 1, np.int64)
+    token_of = np.empty(k_channel.size, np.int32)
+    row = np.zeros(n_tokens, np.int32)  # one row of Q K^T, and where it is not zero
+    met = np.empty(n_tokens, np.int32)
+    sums = np.zeros(n, np.int32)
+    n_pairs = 0
+    n_added = 0
+    n_read = 0
+    n_written = 0
+    for head in range(n_heads):
+        _list_by_channel(shape, head, k_start, k_channel, start, token_of)
+        for token in range(n_tokens):
+            group = token * n_heads + head
+            n_met = 0
+            for event in range(q_start[group], q_start[group + 1]):
+                i = q_channel[event]
+                for other in range(start[i], start[i + 1]):
+                    m = token_of[other]
+                    if row[m] == 0:
+                        met[n_met] = m
+                        n_met += 1
+                    row[m] += 1
+                n_pairs += start[i + 1] - start[i]
+            if n_met == 0:
+                continue
+            for entry in range(n_met):
+                m = met[entry]
+                amount = row[m]
+                row[m] = 0
+                first, end = v_start[m * n_heads + head], v_start[m * n_heads + head + 1]
+                for event in range(first, end):
+                    sums[v_channel[event]] += amount
+                n_added += end - first
+            _write_output(scale, sums, value[token, head * n : (head + 1) * n])
+            touched[token] = 1
+            n_read += n_met
+            n_written += n
+    return n_pairs, n_added, n_read, n_written

@@ -1,0 +1,345 @@
+"""LIF, PLIF and IF populations: current in, spikes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from evsim.arithmetic import lanes
+from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.whole import Fixing, rounded
+from evsim.arithmetic.whole_lanes import charge, fire
+from evsim.engine.current import Current, CurrentRows
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
+from evsim.handlers.geometry import Neurons
+from evsim.handlers.projections.gather import Gathering, gather_tiles
+
+__all__ = ["IF", "LIF", "PLIF", "Population"]
+
+_RUN_NEURONS = 1024
+"""Neurons, at most, of neighbouring touched places that are updated in one loop."""
+
+_REFERENCE_AXES = {"row,col,channel": "channel,row,col"}
+
+
+class Population:
+    """H = V + rate * (X - leak * (V - v_reset));  spike = H >= v_threshold;  V = v_reset if spike else H.
+
+    X is the current of the step plus the bias folded into its writers. A place (pixel or token) whose current
+    was not touched may sleep: below threshold the bias alone cannot make its neurons fire. On waking it
+    iterates the silent steps it missed (bit for bit what it would have done awake). A channel whose bias can
+    reach the threshold is awake at every step.
+
+    Parameters
+    ----------
+    name : str
+        The checkpoint's module name.
+    current : Current
+        The input; the population reads the sum of the writers that joined before it was built.
+    shape : tuple of int
+        Shape of the population, channels last; its row-major flat index is the spikes' address.
+    axes : str
+        The names of these axes, comma separated ("row,col,channel").
+    v_threshold, v_reset : float
+    rate : float
+        1 / tau for LIF, sigmoid(w) for PLIF, 1 for IF (float32).
+    leak : {0, 1}
+        1 for LIF and PLIF, 0 for IF.
+    reference_axes : str, optional
+        The order of the axes in the official model's tensors, for comparisons; "token" stands for row and col
+        flattened. A map is channel,row,col there.
+
+    Attributes
+    ----------
+    is_eager : bool
+        Whether it takes its currents band by band (see `evsim.engine.current.Taker`). A network says so of the
+        populations that stand in it themselves, at each reset: behind a stand-in, currents must be there to be
+        looked at.
+
+    Sets its membrane potentials, reads `current`, updates nothing else.
+    """
+
+    is_population = True
+
+    def __init__(
+        self,
+        name: str,
+        current: Current,
+        shape: tuple[int, ...],
+        axes: str,
+        v_threshold: float = 1.0,
+        *,
+        v_reset: float = 0.0,
+        rate: float = 0.5,
+        leak: int = 1,
+        reference_axes: str | None = None,
+    ) -> None:
+        self.name, self.shape, self.axes = name, tuple(shape), axes
+        self.reference_axes = reference_axes or _REFERENCE_AXES.get(axes, axes)
+        if math.prod(shape) != current.n_places * current.n_channels:
+            found = (current.n_places, current.n_channels)
+            raise NetworkError(f"{name}: shape {self.shape} does not fit a current of {found} (places, channels)")
+        self.current = current
+        self.bias, self.wakers = current.join_reader(name)
+        self.is_exact = current.is_whole
+        self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
+        self.rate, self.leak = np.float32(rate), np.float32(leak)
+        self._constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        self._take_constants(self._can_fire_alone())
+        self._last_step = np.full(current.n_places, -1, np.int64)
+        self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
+        self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
+        self._n_fired, self._last_seen = 0, -1
+        self.is_eager = False
+        current.offer(self)
+
+    def _take_constants(self, can_fire_alone: np.ndarray) -> None:
+        """What follows from the constants, in the arithmetic of the current."""
+        self.sleepless = np.flatnonzero(can_fire_alone).astype(np.int64)
+        self._bias_run = np.tile(self.bias, max(1, _RUN_NEURONS // self.bias.size))
+        self._sleep_rate = np.full(self.bias.size, self._constants[2])
+        self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
+        self._v = lanes.aligned_zeros((self.current.n_places, self.bias.size), self.current.dtype)
+        self._v.fill(self.v_reset)
+
+    @property
+    def level(self) -> float:
+        """How far the membrane may be from where the current drives it."""
+        return float(abs(self.v_threshold) + 2 * abs(self.v_reset))
+
+    def fix(self, fixing: Fixing) -> None:
+        """H = V + (((X - V + v_reset) * m) >> r) in whole numbers, rate = m / 2^r; the shift rounds down.
+
+        H lies between V and X + v_reset, so V never leaves what v_reset and the currents span, and fits their type.
+        A rate of 1 / 2^r is a shift alone; any other has 15 bits.
+
+        Raises
+        ------
+        NetworkError
+            Without a leak V has no bound.
+        """
+        if not self.leak:
+            raise NetworkError(f"{self.name}: integrate-and-fire without leak has no bound, expected LIF or PLIF")
+        scale = fixing.scale(self.current)
+        mantissa, exponent = math.frexp(float(self.rate))
+        rate, shift = (1, 1 - exponent) if mantissa == 0.5 else (round(float(self.rate) * 2**15), 15)
+        v_threshold, v_reset = (int(rounded(level, scale.exponent)) for level in (self.v_threshold, self.v_reset))
+        self.v_threshold, self.v_reset = v_threshold, v_reset
+        self.bias = rounded(self.bias, scale.exponent, scale.dtype)
+        self._constants = (v_threshold, v_reset, rate, shift)
+        # H grows with V: a neuron fires alone if and only if it does from just below the threshold.
+        last_step_up = (self.bias.astype(np.int64) + v_reset - (v_threshold - 1)) * rate >> shift
+        self._take_constants(last_step_up >= 1)
+
+    @property
+    def n_neurons(self) -> int:
+        return self._v.size
+
+    @property
+    def wakes_itself(self) -> bool:
+        """Whether some neuron must be visited at each step although no event reaches it."""
+        return self.sleepless.size > 0
+
+    @property
+    def geometry(self) -> Neurons:
+        """What it says of itself to conventions."""
+        return Neurons(self.n_neurons, self.sleepless.size * self.n_neurons // self.bias.size)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Update every neuron that is awake at `step` and return those that fire."""
+        if step in self._taken:
+            return self._taken.pop(step)
+        clears = self.current.may_clear(step, self.name)
+        counts = self._fire(step, self.current.rows(step), clears)
+        spikes = Spikes(self._fired[: self._n_fired].copy())
+        self._last_seen = step
+        self.current.release(step, self.name, is_clear=clears)  # from here on the next step may be taken
+        return spikes, counts
+
+    def takes(self, step: int) -> bool:
+        """Whether currents of `step` may come band by band: no neuron has a step before it still to do."""
+        return self.is_eager and (not self.wakes_itself or self._last_seen == step - 1)
+
+    def take(self, step: int, gathering: Gathering, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]:
+        """Gather band after band and update its neurons; `handle` then has what fired. Returns gather's counts."""
+        counts, self._n_fired, *fired = _gather_and_fire(
+            gathering, bands, band.value, band.touched, step, self._bias_run, self._constants, self._sleep_rate,
+            self.sleepless, self._v, self._last_step, self._fired,
+        )  # fmt: skip
+        self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._counts(*fired)
+        self._last_seen = step
+        return counts
+
+    def _fire(self, step: int, rows: CurrentRows, clears: bool) -> OpCounts:
+        self._n_fired, *fired = _fire(
+            step, rows.value, rows.touched, self._bias_run, self._constants, self._sleep_rate,
+            self.sleepless, self._v, self._last_step, 0, self._fired, 0, clears,
+        )  # fmt: skip
+        return self._counts(*fired)
+
+    def _counts(self, updates: int, caught_up: int, biased: int, accumulators: int) -> OpCounts:
+        return OpCounts(
+            updates=updates + caught_up,
+            bias_adds=biased,
+            comparisons=updates,
+            state_reads=updates + accumulators,
+            state_writes=updates,
+        )
+
+    def reset(self) -> None:
+        """Back to the state before the first step."""
+        self._v.fill(self.v_reset)
+        self._last_step.fill(-1)
+        self._taken.clear()
+        self._last_seen, self.is_eager = -1, False
+        self.current.reset()
+
+    def snapshot(self, step: int) -> Callable[[int], tuple[float, float]]:
+        """A function that tells H and X of any neuron as they stand now, at `step` (for verification)."""
+        v, last_step, value = self._v.copy(), self._last_step.copy(), self.current.rows(step).value.copy()
+
+        def charge_of(address: int) -> tuple[float, float]:
+            place, channel = divmod(int(address), self.bias.size)
+            potential, bias = v[place, channel], self.bias[channel]
+            for _ in range(step - 1 - int(last_step[place])):
+                potential += (bias - self.leak * (potential - self.v_reset)) * self._sleep_rate[channel]
+            x = value[place, channel] + bias
+            return float(potential + (x - self.leak * (potential - self.v_reset)) * self.rate), float(x)
+
+        return charge_of
+
+    def overrule(self, address: int, charge: float, spike: bool) -> None:
+        """Give one neuron the membrane potential it would have had if it had spiked, or not (for verification)."""
+        place, channel = divmod(int(address), self.bias.size)
+        self._v[place, channel] = self.v_reset if spike else np.float32(charge)
+
+    def _can_fire_alone(self) -> np.ndarray:
+        """Channels whose bias drives the membrane to the threshold without any event."""
+        if self.leak:
+            return self.bias + self.v_reset >= self.v_threshold
+        return self.bias > 0
+
+
+def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0, **options) -> Population:
+    """H = V + (X - (V - v_reset)) / tau: leaky integrate-and-fire with decaying input.
+
+    Exact for tau a power of two (every published network has tau = 2), where dividing and multiplying by the
+    reciprocal are the same. Parameters as in `Population`.
+    """
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0 / tau, **options)
+
+
+def PLIF(name, current, shape, axes, w, v_threshold=1.0, v_reset=0.0, **options) -> Population:
+    """H = V + (X - (V - v_reset)) * sigmoid(w): the time constant 1 + exp(-w) was learnt.
+
+    Parameters as in `Population`; `w` is the stored scalar. The sigmoid is rounded where PyTorch rounds it, after
+    the exponential and after the sum: rounding only the end would miss its rate by one bit for one w in three.
+    """
+    rate = np.float32(1) / (np.float32(1) + np.float32(math.exp(-np.float32(w))))
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=rate, **options)
+
+
+def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> Population:
+    """H = V + X: integrate-and-fire without leak. Parameters as in `Population`."""
+    return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0, **options)
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _catch_up(n_missed, bias, rate, constants, v):
+    """Iterate the steps a sleeping place missed, under its bias alone."""
+    for _ in range(n_missed):
+        for j in range(v.size):
+            v[j] = charge(v[j], bias[j], rate[j], constants)
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
+    """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
+    n_missed_in_all = 0
+    for place in range(begin, end):
+        n_missed_in_all += step - 1 - last_step[place]
+    if n_missed_in_all > 0:
+        for place in range(begin, end):
+            n_missed = step - 1 - last_step[place]
+            if n_missed > 0:
+                _catch_up(n_missed, bias, sleep_rate, constants, v[place])
+    for place in range(begin, end):
+        last_step[place] = step
+    return n_missed_in_all
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _count_touched(touched, place, most):
+    """Touched places in a row from `place` on, `most` at most: one loop for all pays where channels are few."""
+    n = 0
+    while n < most and place + n < touched.size and touched[place + n]:
+        n += 1
+    return n
+
+
+@kernel(error_model="numpy")
+def _fire(
+    step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired, n_fired, clears
+):
+    v_threshold, v_reset, rate, _ = constants
+    n_places, n_channels = v.shape
+    bias = bias_run[:n_channels]
+    n_biased = 0
+    n_biased_sleepless = sleepless.size
+    for j in range(n_channels):
+        n_biased += bias[j] != 0
+    all_v, all_values = v.reshape(-1), value.reshape(-1)
+    n_touched = 0
+    n_missed_in_all = 0
+    n_sleeping = 0
+    place = 0
+    while place < n_places:
+        run = _count_touched(touched, place, bias_run.size // n_channels)
+        if run == 0:
+            for i in range(sleepless.size):
+                j = sleepless[i]
+                h = charge(v[place, j], bias[j], rate, constants)
+                spike = h >= v_threshold
+                v[place, j] = v_reset if spike else h
+                fired[n_fired] = (first_place + place) * n_channels + j  # stays where n_fired moves on
+                n_fired += spike
+            n_sleeping += 1
+            place += 1
+            continue
+        n_missed_in_all += _wake(step, place, place + run, bias, sleep_rate, constants, v, last_step)
+        begin, end = place * n_channels, (place + run) * n_channels
+        first = first_place * n_channels
+        n_fired = fire(all_values, bias_run, all_v, constants, clears, begin, end, first, fired, n_fired)
+        for done in range(place, place + run if clears else place):
+            touched[done] = 0
+        n_touched += run
+        place += run
+    n_updates = n_touched * n_channels + n_sleeping * sleepless.size
+    n_caught_up = n_missed_in_all * (n_channels - sleepless.size)
+    n_bias_adds = (n_touched + n_missed_in_all) * n_biased + (n_sleeping - n_missed_in_all) * n_biased_sleepless
+    return n_fired, n_updates, n_caught_up, n_bias_adds, n_touched * n_channels
+
+
+@kernel(error_model="numpy")
+def _gather_and_fire(
+    gathering, bands, value, touched, step, bias_run, constants, sleep_rate, sleepless, v, last_step, fired
+):
+    """For each band: the sums of its places, then one step of its neurons, while both are in the nearest cache."""
+    added, units, graded, accumulators = 0, 0, 0, 0
+    n_fired, updates, caught_up, biased, read = 0, 0, 0, 0, 0
+    for i in range(bands.shape[0]):
+        begin, end = bands[i, 2], bands[i, 3]
+        counts = gather_tiles(gathering, (bands[i, 0], bands[i, 1], begin), value, touched)
+        added, units = added + counts[0], units + counts[1]
+        graded, accumulators = graded + counts[2], accumulators + counts[3]
+        more = _fire(
+            step, value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
+            sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, True,
+        )  # fmt: skip
+        n_fired, updates, caught_up = more[0], updates + more[1], caught_up + more[2]
+        biased, read = biased + more[3], read + more[4]
+    return (added, units, graded, accumulators), n_fired, updates, caught_up, biased, read

@@ -1,0 +1,304 @@
+"""Max-pooling of spikes and of currents, and the dilations of the event-camera attention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from evsim.arithmetic import lanes
+from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.whole import Claim, Fixing, moved
+from evsim.engine.current import Current, CurrentRows
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
+from evsim.handlers.geometry import Pool
+from evsim.handlers.held_rows import HeldRows
+from evsim.handlers.projections.conv import Window
+
+__all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
+
+
+class SpikeMaxPool:
+    """out[y, x, c] = OR of the spikes of channel c in the window.
+
+    Parameters
+    ----------
+    name : str
+    window : Window
+        Padding adds places that hold no spike.
+    n_channels : int
+
+    A comparison is one mark of one window by one spike; the kernel marks a byte a spike and takes the OR of whole
+    rows of bytes, which is the same in fewer instructions. Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, window: Window, n_channels: int) -> None:
+        self.name = name
+        self.window = window
+        self.n_channels = n_channels
+        self.shape = (window.out_height, window.out_width, n_channels)
+        self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
+        self._in_row = np.empty(window.width * n_channels, np.uint8)
+        self._out_row = _zero_marks(window.out_width * n_channels)
+        self._positions = np.empty(math.prod(self.shape) + lanes.LANES, np.int32)
+
+    @property
+    def n_inputs(self) -> int:
+        """Places the input operand has: rows x columns x channels."""
+        return self.window.height * self.window.width * self.n_channels
+
+    @property
+    def geometry(self) -> Pool:
+        """What it says of itself to conventions."""
+        height, width, n_channels = self.shape
+        return Pool(self.n_inputs, height * width * n_channels, of_spikes=True)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Pool the delivered spikes."""
+        comparisons, n = _pool_spikes(
+            inbox["spikes"].address, self.window.as_tuple(), self.n_channels,
+            self._plane, self._in_row, self._out_row, self._positions,
+        )  # fmt: skip
+        return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class PlaneDilation:
+    """out[n, j] = OR of the spikes at tokens n - 1 .. n + 1 and channels j - 1 .. j + 1 of the same head.
+
+    The 3x3 maximum that the event-camera variant of the Spike-driven Transformer takes over the (token,
+    channel) plane of each head: neighbouring tokens in flattened order, neighbouring channels inside the head.
+
+    Parameters
+    ----------
+    name : str
+    n_tokens, n_heads, n_channels : int
+        n_channels of all heads together.
+
+    A comparison is one mark of one place by one spike. Sets nothing, reads nothing but its inbox.
+    """
+
+    def __init__(self, name: str, n_tokens: int, n_heads: int, n_channels: int) -> None:
+        self.name = name
+        self.n_channels = n_channels
+        self.head_channels = n_channels // n_heads
+        self.n_inputs = n_tokens * n_channels
+        self._marks = _zero_marks(n_tokens * n_channels)
+        self._positions = np.empty(n_tokens * n_channels + lanes.LANES, np.int32)
+
+    @property
+    def geometry(self) -> Pool:
+        """What it says of itself to conventions."""
+        return Pool(self.n_inputs, self.n_inputs, of_spikes=True)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Dilate the delivered spikes."""
+        address = inbox["spikes"].address
+        comparisons = _mark_plane(address, self.n_inputs, self.n_channels, self.head_channels, self._marks)
+        n = _take_marks(self._marks, self._positions)
+        return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
+
+    def reset(self) -> None:
+        """Nothing is remembered between steps."""
+
+
+class CurrentMaxPool:
+    """out[y, x, c] = max over the window of the real-valued current of channel c; padding never wins.
+
+    The bias is one constant a channel, so it passes through unchanged. A window none of whose places was
+    touched is not computed: its maximum is the bias alone. What a still image makes is computed once.
+
+    Parameters
+    ----------
+    name : str
+    source, target : Current
+        [height * width, n_channels] and [out_height * out_width, n_channels].
+    window : Window
+
+    A comparison is one of two values of one channel. Sets `target`, whose first writer it must be; reads `source`.
+    """
+
+    def __init__(self, name: str, source: Current, target: Current, window: Window) -> None:
+        if source.n_places != window.height * window.width:
+            raise NetworkError(
+                f"{name}: pools {window.height}x{window.width} places, its current has {source.n_places}"
+            )
+        expected = (window.out_height * window.out_width, source.n_channels)
+        if (target.n_places, target.n_channels) != expected:
+            found = (target.n_places, target.n_channels)
+            raise NetworkError(f"{name}: writes {expected} (places, channels) into a current of {found}")
+        if target.writers:
+            raise NetworkError(f"{name}: sets a current that {target.writers[0]} has already written to")
+        self.name = name
+        self.source, self.target, self.window = source, target, window
+        _, self.wakers = source.join_reader(name)
+        target.join_writer(name, source.bias)
+        self._finer = 0
+        self._can_hold = len(self.wakers) == 1 and target.writers == [name]
+        self._held = HeldRows(target, name)
+        self.n_inputs = source.n_places * source.n_channels
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """What the source has."""
+        source = fixing.scale(self.source)
+        return Claim(source.exponent, source.exponent, source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """A maximum of whole numbers, then moved to the steps of `target`."""
+        self._finer = self.target.exponent - self.source.exponent
+
+    @property
+    def geometry(self) -> Pool:
+        """What it says of itself to conventions."""
+        return Pool(self.n_inputs, self.target.n_places * self.target.n_channels, of_spikes=False)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Pool the current of `step`."""
+        cause = self.source.still_cause(step) if self._can_hold else None
+        if cause is None:
+            counts = self._pool(step, self.target.rows(step))
+        else:
+            counts = self._held.write(step, cause, lambda rows: self._pool(step, rows))
+        self.source.release(step, self.name)
+        return Spikes.none(), counts
+
+    def reset(self) -> None:
+        """Forget the held result and the currents of unfinished steps."""
+        self._held.forget()
+        self.source.reset()
+        self.target.reset()
+
+    def _pool(self, step: int, target: CurrentRows) -> OpCounts:
+        source = self.source.rows(step)
+        comparisons, reads, writes = _pool_current(
+            source.value, source.touched, self.window.as_tuple(), target.value, target.touched
+        )
+        if self._finer:
+            target.value[...] = moved(target.value, self._finer)
+        return OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
+
+
+def _zero_marks(n_places: int) -> np.ndarray:
+    return np.zeros((n_places + 15) // 16 * 16, np.uint8)
+
+
+@kernel
+def _take_marks(marks, positions):
+    """The marked places in order; the marks are cleared."""
+    n = lanes.list_nonzero(marks, marks.size, 0, positions, 0)
+    marks[:] = 0
+    return n
+
+
+@kernel(error_model="numpy")
+def _n_windows(place, n_out, kernel, stride, padding):
+    """Windows along one axis that a place lies in."""
+    place += padding
+    return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
+
+
+@kernel(error_model="numpy")
+def _mark_row(address, event, y, window, n_channels, row):
+    """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
+    _, width, out_height, out_width, kernel, stride, padding = window
+    first, end = y * width * n_channels, (y + 1) * width * n_channels
+    n_rows = _n_windows(y, out_height, kernel, stride, padding)
+    n_marked, n_windows, x, pixel_end = 0, 0, -1, first
+    while event < address.size and address[event] < end:
+        place = address[event]
+        if place >= pixel_end:
+            while place >= pixel_end:  # no division: pixels are passed one by one
+                pixel_end += n_channels
+                x += 1
+            n_windows = n_rows * _n_windows(x, out_width, kernel, stride, padding)
+        row[place - first] = 1
+        n_marked += n_windows
+        event += 1
+    return event, n_marked
+
+
+@kernel(error_model="numpy")
+def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
+    height, width, out_height, out_width, kernel, stride, padding = window
+    n, n_marked, event, y_marked, y_clear = 0, 0, 0, 0, 0
+    for y_out in range(out_height):
+        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        while y_marked < y_end:
+            event, n_windows = _mark_row(address, event, y_marked, window, n_channels, plane[y_marked])
+            n_marked += n_windows
+            y_marked += 1
+        in_row[:] = 0
+        for y in range(y_first, y_end):
+            row = plane[y]
+            for i in range(in_row.size):
+                in_row[i] |= row[i]
+        for x_out in range(out_width):
+            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            target = out_row[x_out * n_channels : (x_out + 1) * n_channels]
+            target[:] = 0
+            for x in range(x_first, x_end):
+                source = in_row[x * n_channels : (x + 1) * n_channels]
+                for i in range(n_channels):
+                    target[i] |= source[i]
+        n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
+        y_next = min(height, (y_out + 1) * stride - padding)
+        if y_next > y_clear:
+            plane[y_clear:y_next] = 0
+            y_clear = y_next
+    plane[y_clear:y_marked] = 0
+    return n_marked, n
+
+
+@kernel(error_model="numpy")
+def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
+    n_marked = 0
+    for event in range(address.size):
+        here = address[event]
+        within = here % head_channels
+        for token_shift in range(-1, 2):
+            moved = here + token_shift * n_channels
+            if moved < 0 or moved >= n_inputs:
+                continue
+            for channel_shift in range(-1, 2):
+                if 0 <= within + channel_shift < head_channels:
+                    marks[moved + channel_shift] = 1
+                    n_marked += 1
+    return n_marked
+
+
+@kernel(error_model="numpy")
+def _pool_current(source, source_touched, window, target, target_touched):
+    height, width, out_height, out_width, kernel, stride, padding = window
+    n_channels = source.shape[1]
+    n_compared = 0
+    n_read = 0
+    n_written = 0
+    for y_out in range(out_height):
+        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        for x_out in range(out_width):
+            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            any_touched = False
+            for y in range(y_first, y_end):
+                for x in range(x_first, x_end):
+                    any_touched |= source_touched[y * width + x] != 0
+            if not any_touched:
+                continue
+            place = y_out * out_width + x_out
+            best = target[place]
+            best[:] = source[y_first * width + x_first]
+            for y in range(y_first, y_end):
+                for x in range(x_first, x_end):
+                    row = source[y * width + x]
+                    for j in range(n_channels):
+                        best[j] = max(best[j], row[j])
+            target_touched[place] = 1
+            n_values = (y_end - y_first) * (x_end - x_first)
+            n_compared += (n_values - 1) * n_channels
+            n_read += n_values * n_channels
+            n_written += n_channels
+    return n_compared, n_read, n_written

@@ -1,0 +1,1 @@
+"""Weights and their fan-out: spikes in, additions to a current."""

@@ -1,0 +1,257 @@
+"""Conv2d: a convolution that adds one weight row for each spike in a receptive field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evsim.arithmetic.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, rounded, weight_exponent
+from evsim.arithmetic.whole_lanes import add_moved
+from evsim.engine.current import Current, CurrentRows
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
+from evsim.handlers.geometry import Synapses
+from evsim.handlers.held_rows import HeldRows
+from evsim.handlers.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
+
+__all__ = ["Conv2d", "Window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Where a kernel looks: an input map, a square kernel, its stride and zero padding.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the input map, in pixels.
+    kernel, stride, padding : int
+    """
+
+    height: int
+    width: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+
+    @property
+    def out_height(self) -> int:
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def out_width(self) -> int:
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def as_tuple(self) -> tuple[int, int, int, int, int, int, int]:
+        """What the kernels take: input size, output size, kernel, stride, padding."""
+        sizes = (self.height, self.width, self.out_height, self.out_width)
+        return (*sizes, self.kernel, self.stride, self.padding)
+
+
+_NO_PAYLOAD, _NO_WHOLE_PAYLOAD = np.empty(0, np.float32), np.empty(0, np.int32)
+_WORTH_PLANES = 32
+"""Input channels from which on a receptive field holds events enough for several passes."""
+_MOST_PLANES = 5
+_BAND_VALUES = 1 << 14
+"""Values of a band that a population takes at once: with its membranes they stay in the second-level cache."""
+
+
+class Conv2d:
+    """X[y, x, :] += sum over active inputs (dy, dx, c) of the receptive field of payload * W[dy, dx, c, :].
+
+    Output-stationary: each output pixel sums the weight rows of the events in its receptive field, in the order of
+    kernel rows, kernel columns and channels. An output pixel without an event is neither read nor written.
+
+    Parameters
+    ----------
+    name : str
+        The checkpoint's module name.
+    weight : float [c_out, c_in / groups, kernel, kernel]
+        BatchNorm already folded in.
+    bias : float [c_out] or None
+        Joins the constant part of `current`.
+    window : Window
+    current : Current
+        Where the sums go: [out_height * out_width, c_out].
+    groups : int
+
+    Attributes
+    ----------
+    has_bias : bool
+        Whether the checkpoint's layer has a bias of its own, apart from a folded BatchNorm.
+    norm : str or None
+        Name of the BatchNorm that was folded in.
+    n_weight_axes : int
+        Axes of the checkpoint's tensor: 2 for a linear module, 3 or 4 for a convolution, of kernel 1 perhaps.
+
+    Sets nothing of its own, incs `current`, reads its weights.
+    """
+
+    constants = ("blocks",)
+
+    def __init__(
+        self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
+    ) -> None:
+        self.name = name
+        self.window = window
+        self.groups = groups
+        self.has_bias = bias is not None
+        self.norm: str | None = None
+        self.n_weight_axes = weight.ndim
+        self.blocks = Blocks.of(weight, groups)
+        self.n_in = weight.shape[1] * groups
+        self.n_out = weight.shape[0]
+        expected = (window.out_height * window.out_width, self.n_out)
+        if (current.n_places, current.n_channels) != expected:
+            found = (current.n_places, current.n_channels)
+            raise NetworkError(f"{name}: writes {expected} (places, channels) into a current of {found}")
+        self.current = current
+        current.join_writer(name, bias)
+        self._is_first_writer = current.writers == [name]
+        self._held = HeldRows(current, name)
+        places = (window.out_height, window.out_width)
+        self._window = window.as_tuple()
+        self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
+        self._all_tiles = (0, int(self._bands[-1, 1]), 0)
+        self._band: CurrentRows | None = None
+        self._exponent: int | None = None
+        self._largest_payload = self._largest_sum = 0
+
+    @property
+    def weight(self) -> np.ndarray:
+        """The weights as given (in fixed point: as rounded), float32: [c_out, c_in / groups, kernel, kernel]."""
+        return np.ldexp(self.blocks.weight(), -(self._exponent or 0))
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """All weights of one sign of one output, each with the largest payload: no subset of the events sums to more.
+
+        All weights of either sign where a payload may be negative.
+        """
+        exponent = self._weight_exponent(fixing.bits)
+        reach = float(_largest_sum(self.weight.astype(np.float64), fixing.is_signed)) * fixing.payload
+        n_terms = self.blocks.n_in * self.blocks.kernel**2
+        wish = min(FINEST, exponent + GUARD)
+        return Claim(wish, exponent, reach, n_terms * fixing.payload)
+
+    def fix(self, fixing: Fixing) -> None:
+        """Whole weights, in steps at least as coarse as those of the current.
+
+        All weights of one sign that one output meets in a block fit int16, so that any subset of them does, in any
+        order: within a block sums are int16, then they are shifted and added to the current.
+        """
+        weight, scale, claim = self.weight, fixing.scale(self.current), self.claim(fixing)
+        exponent = min(self._weight_exponent(fixing.bits), scale.exponent)
+        whole = rounded(weight, exponent, np.int16)
+        self.blocks = Blocks.of(whole, self.groups, np.int16, scale.exponent - exponent)
+        self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
+        self._largest_sum = _largest_sum(whole, is_signed=True)
+        reach = _largest_sum(whole, fixing.is_signed) * fixing.payload << self.blocks.shift
+        if reach > claim.bound(scale.exponent):
+            raise NetworkError(f"{self.name}: whole sums reach {reach}, expected {claim.bound(scale.exponent)} at most")
+
+    def _weight_exponent(self, bits: int) -> int:
+        """The finest scale at which a weight fits `bits`, and the sums of a block int16."""
+        weight = self.weight
+        exponent = weight_exponent(weight, bits)
+        while self.blocks.largest_sum(rounded(weight, exponent)) > np.iinfo(np.int16).max:
+            exponent -= 1
+        return exponent
+
+    @property
+    def n_inputs(self) -> int:
+        """Places the input operand has: rows x columns x channels."""
+        return self.window.height * self.window.width * self.n_in
+
+    @property
+    def geometry(self) -> Synapses:
+        """What it says of itself to conventions."""
+        sizes = (self.window, self.n_in, self.n_out, self.groups)
+        return Synapses(*sizes, has_bias=self.has_bias, is_linear=self.n_weight_axes == 2)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Add the weight rows of the delivered events to the current of `step`."""
+        spikes = inbox["spikes"]
+        if self._is_first_writer and spikes.payload is not None and spikes.payload.dtype == np.float32:
+            self.current.mark_still(step, spikes)
+            return Spikes.none(), self._held.write(step, spikes, lambda rows: self._gather(spikes, rows))
+        return Spikes.none(), self._project(spikes, step)
+
+    def reset(self) -> None:
+        """Forget the held result of a constant input."""
+        self._held.forget()
+        self.current.reset()
+
+    def _project(self, spikes: Spikes, step: int) -> OpCounts:
+        taker = self.current.taker(step)
+        if taker is None:
+            return self._gather(spikes, self.current.rows(step))
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        return self._count(spikes, taker.take(step, gathering, self._bands, self._band_rows()))
+
+    def _gather(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
+        if self._exponent is not None and spikes.payload is not None and spikes.payload.dtype == np.float32:
+            return self._count(spikes, self._gather_pixels(spikes, target))
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        return self._count(spikes, gather_tiles(gathering, self._all_tiles, target.value, target.touched))
+
+    def _gather_pixels(self, spikes: Spikes, target: CurrentRows) -> tuple[int, ...]:
+        """Real values in whole steps: their sums are exact, and rounded (half up) once, to the current's scale.
+
+        A value that is rounded to zero is no event. Sums are int64 unless those of this image fit int32.
+        """
+        check_payload(self.name, spikes.payload, self._largest_payload)
+        pixel = rounded(spikes.payload, PIXEL_BITS, np.int32)
+        address, pixel = spikes.address[pixel != 0], pixel[pixel != 0]
+        fits = int(np.abs(pixel).max(initial=0)) * self._largest_sum < 2**30
+        sums = np.zeros(target.value.shape, np.int32 if fits else np.int64)
+        gathering = self._gathering(address, pixel, replace(self.blocks, shift=0))._replace(planes=Planes.none())
+        counts = gather_tiles(gathering, self._all_tiles, sums, target.touched)
+        add_moved(sums, self.blocks.shift - PIXEL_BITS, target.value)
+        return counts
+
+    def _gathering(self, address: np.ndarray, payload: np.ndarray, blocks: Blocks) -> Gathering:
+        n_pixels = self.window.height * self.window.width
+        blocks = blocks.cut(address.size / n_pixels)
+        address = np.ascontiguousarray(address)
+        cells = n_pixels * self.groups * blocks.n_cells, blocks.cell_size
+        start = index_cells(address, *cells)
+        planes = Planes.of(address, payload, *cells) if self._has_planes(payload, blocks) else Planes.none()
+        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window, planes)
+
+    @staticmethod
+    def _has_planes(payload: np.ndarray, blocks: Blocks) -> bool:
+        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels."""
+        is_worth_it = payload.size > 0 and blocks.values.dtype == np.int16 and blocks.n_in >= _WORTH_PLANES
+        return is_worth_it and 0 < payload.min() and payload.max() < 2**_MOST_PLANES
+
+    def _payload(self, spikes: Spikes) -> np.ndarray:
+        """The payload in the arithmetic of the weights."""
+        if self._exponent is None:
+            return _NO_PAYLOAD if spikes.payload is None else spikes.payload.astype(np.float32)
+        if spikes.payload is None:
+            return _NO_WHOLE_PAYLOAD
+        check_payload(self.name, spikes.payload, self._largest_payload)
+        return spikes.payload
+
+    @staticmethod
+    def _count(spikes: Spikes, counted: tuple[int, ...]) -> OpCounts:
+        sums, units, graded, accumulators = counted
+        memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
+        if spikes.payload is not None and spikes.payload.dtype == np.float32:
+            return OpCounts(macs=sums, **memory)
+        return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
+
+    def _band_rows(self) -> CurrentRows:
+        if self._band is None:
+            self._band = self.current.new_rows(int((self._bands[:, 3] - self._bands[:, 2]).max()))
+        return self._band
+
+
+def _largest_sum(weight: np.ndarray, is_signed: bool) -> float | int:
+    """The largest absolute sum of the weights of one output; of those of one sign unless payloads may be negative."""
+    weight = weight if weight.dtype == np.float64 else weight.astype(np.int64)
+    above, below = (np.maximum(sign * weight, 0).sum(axis=(1, 2, 3)) for sign in (1, -1))
+    return (above + below if is_signed else np.maximum(above, below)).max(initial=0).item()

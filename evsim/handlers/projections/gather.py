@@ -1,0 +1,385 @@
+"""Gather: add the weight rows of the events of each receptive field, a block of weights at a time.
+
+An output pixel's sum goes over kernel rows, kernel columns and channels, one event after the other. Weights are laid
+out in blocks that stay in the nearest cache while a tile of output pixels passes over them: a panel of up to 64 output
+channels times the rows of one cell. Channels are the fastest part of an address, so that the events of neighbouring
+pixels of a row are one interval of the sorted events, and an event's weight row is its address less where the
+interval begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from evsim.arithmetic import lanes
+from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.whole_lanes import add_rows
+
+__all__ = ["Blocks", "Gathering", "Planes", "bands", "gather_tiles", "index_cells"]
+
+_BLOCK_ROWS = 256
+"""Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
+_NEAREST_CACHE = 40 << 10
+"""Bytes of a block, at most, of which dense events may read all rows again and again (caches of 32 to 48 KiB)."""
+_WORTH_A_CALL = 28
+"""Events on average that pay for passing a pixel over a block of their own."""
+_TILE_PIXELS = 64
+"""Output pixels that pass over a block before the next one is fetched."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """The weights of a convolution, laid out for `gather`.
+
+    Parameters
+    ----------
+    values : float32 or int16 [n]
+        For each group, panel of output channels, kernel row, span of kernel columns and cell: rows of a panel.
+    n_groups, n_in, n_out : int
+        Groups, and the channels of one group.
+    kernel : int
+    span : int
+        Kernel columns of a block: all of them where they fit, else one.
+    n_cells : int
+        Into how many cells the input channels of a group are cut; more than one only where span is 1. Blocks that
+        `cut` made smaller are no larger than these.
+    shift : int
+        Of whole weights: sums of a block are multiplied by 2^shift.
+    """
+
+    values: np.ndarray
+    n_groups: int
+    n_in: int
+    n_out: int
+    kernel: int
+    span: int
+    n_cells: int
+    shift: int = 0
+
+    @staticmethod
+    def of(weight: np.ndarray, groups: int = 1, dtype: type = np.float32, shift: int = 0) -> Blocks:
+        """From [c_out, c_in / groups, kernel, kernel]."""
+        c_out, n_in, kernel, _ = weight.shape
+        n_out = c_out // groups
+        fits = groups == 1 and kernel * n_in <= _BLOCK_ROWS
+        span = kernel if fits else 1
+        n_cells = 1 if fits else next(n for n in range(1, n_in + 1) if n_in % n == 0 and n_in // n <= _BLOCK_ROWS)
+        values = lanes.aligned_zeros((weight.size,), dtype)
+        blocks = Blocks(values, groups, n_in, n_out, kernel, span, n_cells, shift)
+        for place, part in blocks._panels(weight):
+            place[...] = part
+        return blocks
+
+    def weight(self) -> np.ndarray:
+        """The weights as [c_out, c_in / groups, kernel, kernel] again (float32)."""
+        weight = np.empty((self.n_groups * self.n_out, self.n_in, self.kernel, self.kernel), np.float32)
+        for place, part in self._panels(weight):
+            part[...] = place
+        return weight
+
+    @property
+    def cell_size(self) -> int:
+        """Channels of one cell."""
+        return self.n_in // self.n_cells
+
+    def cut(self, n_events: float) -> Blocks:
+        """The same weights in smaller blocks where `n_events` events a pixel, on average, would keep them in cache.
+
+        Rows stand in memory in the order in which they are added, however they are cut.
+        """
+        n_bytes = self.span * self.cell_size * _panel_width(self.n_out, self.values.itemsize) * self.values.itemsize
+        if self.n_groups > 1 or n_bytes <= _NEAREST_CACHE:
+            return self
+        if self.span > 1:
+            return replace(self, span=1) if n_events >= _WORTH_A_CALL else self
+        halves = replace(self, n_cells=2 * self.n_cells)
+        return halves if self.cell_size % 2 == 0 and n_events >= _WORTH_A_CALL * halves.n_cells else self
+
+    def as_tuple(self) -> tuple[int, int, int, int, int, int]:
+        """What the kernel takes."""
+        return self.n_groups, self.n_in, self.n_out, self.span, self.n_cells, self.shift
+
+    def largest_sum(self, weight: np.ndarray) -> int:
+        """The largest absolute sum of weights of one sign that one output can meet in one block."""
+        parts = weight.reshape(-1, self.n_cells, self.cell_size, self.kernel, self.kernel // self.span, self.span)
+        return max(int(np.maximum(sign * parts, 0).sum(axis=(2, 5)).max(initial=0)) for sign in (1, -1))
+
+    def _panels(self, weight: np.ndarray):
+        """Pairs of views of equal shape, panel by panel: in the blocks, and in the weight."""
+        kernel, span, n_rows = self.kernel, self.span, self.kernel**2 * self.n_in
+        for group in range(self.n_groups):
+            first = 0
+            while first < self.n_out:
+                width = _panel_width(self.n_out - first, self.values.itemsize)
+                begin = group * self.n_out + first
+                place = self.values[begin * n_rows : (begin + width) * n_rows]
+                place = place.reshape(kernel, kernel // span, self.n_cells, span, self.cell_size, width)
+                part = weight[begin : begin + width]
+                part = part.reshape(width, self.n_cells, self.cell_size, kernel, kernel // span, span)
+                yield place, part.transpose(3, 4, 1, 5, 2, 0)
+                first += width
+
+
+class Planes(NamedTuple):
+    """payload = sum over planes b of 2^b * (is the event in plane b): binary events, for whole weights.
+
+    Parameters
+    ----------
+    start : int32 [n_planes, n_cells + 1]
+        The events of a plane by cell, see `index_cells`.
+    address : int32 [n]
+        Plane after plane.
+    """
+
+    start: np.ndarray
+    address: np.ndarray
+
+    @staticmethod
+    def of(address: np.ndarray, payload: np.ndarray, n_cells: int, cell_size: int) -> Planes:
+        """From positive payloads (int32)."""
+        n_planes = int(payload.max(initial=0)).bit_length()
+        planes = Planes(np.empty((n_planes, n_cells + 1), np.int32), np.empty(n_planes * address.size + 1, np.int32))
+        _split_planes(address, payload, cell_size, planes.start, planes.address)
+        return planes
+
+    @staticmethod
+    def none() -> Planes:
+        return _NO_PLANES
+
+
+_NO_PLANES = Planes(np.empty((0, 1), np.int32), np.empty(0, np.int32))
+
+
+class Gathering(NamedTuple):
+    """What the kernel needs of one call of a projection, whatever tiles it is to compute.
+
+    Parameters
+    ----------
+    start : int32 [n_pixels * n_groups * n_cells + 1]
+        See `index_cells`.
+    address : int32 [n]
+    payload : float32 [n] or int32 [n]
+        Empty for binary spikes; whole with whole weights.
+    weights : float32 or int16 [n]
+        `Blocks.values`.
+    layout : tuple of int
+        See `Blocks.as_tuple`.
+    window : tuple of int
+        See `Window.as_tuple`.
+    planes : Planes
+        The same events once more, by the bits of their payload; none: each sum is a product.
+    """
+
+    start: np.ndarray
+    address: np.ndarray
+    payload: np.ndarray
+    weights: np.ndarray
+    layout: tuple[int, ...]
+    window: tuple[int, ...]
+    planes: Planes
+
+
+def index_cells(address: np.ndarray, n_cells: int, cell_size: int) -> np.ndarray:
+    """The events of cell i of `cell_size` consecutive addresses are those from start[i] to start[i + 1] (int32)."""
+    start = np.empty(n_cells + 1, np.int32)
+    _index_cells(address, cell_size, start)
+    return start
+
+
+@kernel
+def _index_cells(address, cell_size, start):
+    event = 0
+    end = 0
+    for cell in range(start.size - 1):
+        start[cell] = event
+        end += cell_size
+        while event < address.size and address[event] < end:
+            event += 1
+    start[start.size - 1] = event
+
+
+@kernel
+def _split_planes(address, payload, cell_size, start, plane_address):
+    n = 0
+    for plane in range(start.shape[0]):
+        first = n
+        for event in range(address.size):
+            plane_address[n] = address[event]  # stays where n moves on
+            n += (payload[event] >> plane) & 1
+        _index_cells(plane_address[first:n], cell_size, start[plane])
+        start[plane] += first
+
+
+@kernel
+def _panel_width(n_left, n_bytes):
+    """Output channels of the next panel: what the vector primitives come in for weights so wide, and a rest."""
+    if n_bytes == 2 and n_left >= 128:
+        return 128
+    return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
+
+
+def bands(out_height: int, out_width: int, n_pixels: int) -> np.ndarray:
+    """Cut an output map into bands of `n_pixels` or a little more: first tile, last + 1, first pixel, last + 1.
+
+    A band is whole rows of pixels, or a part of the only row: its pixels follow one another. int64 [n_bands, 4].
+    """
+    n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), -(-out_width // _TILE_PIXELS)
+    n_tiles = -(-out_height // n_rows) * n_tiles_row
+    a_row, a_row_pixels = (n_tiles_row, n_rows * out_width) if out_height > 1 else (1, _TILE_PIXELS)
+    step = a_row * -(-n_pixels // a_row_pixels)
+    starts = range(0, n_tiles, step)
+    pixels = [start // a_row * a_row_pixels for start in starts] + [out_height * out_width]
+    cut = [(start, min(n_tiles, start + step), pixels[i], pixels[i + 1]) for i, start in enumerate(starts)]
+    return np.array(cut, np.int64)
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _tile(number, out_height, out_width):
+    """First and last + 1 row and column of one tile: some whole rows, or a part of a long one."""
+    n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), (out_width + _TILE_PIXELS - 1) // _TILE_PIXELS
+    y, x = number // n_tiles_row * n_rows, number % n_tiles_row * _TILE_PIXELS
+    return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _list_calls(start, window, layout, tile, place, calls, n_events):
+    """The pixels of a tile that have events in one block, as (begin, end, origin, place of the sums); how many.
+
+    `n_events` grows by the events of each pixel of the tile.
+    """
+    height, width, _, out_width, _, stride, padding = window
+    n_groups, n_in, n_out, span, n_cells, _ = layout
+    group, cell, tap_row, tap_col = place
+    n_pixel_cells, which = n_groups * n_cells, group * n_cells + cell
+    within = which * (n_in // n_cells)
+    y_begin, y_end, x_begin, x_stop, pixel_0 = tile
+    n = 0
+    for y_out in range(y_begin, y_end):
+        y = y_out * stride + tap_row - padding
+        if y < 0 or y >= height:
+            continue
+        x, x_last = x_begin * stride + tap_col - padding, (x_stop - 1) * stride + tap_col - padding
+        x_first, x_end = min(max(x, 0), width), max(min(x_last + span, width), 0)
+        if start[(y * width + x_first) * n_pixel_cells] == start[(y * width + x_end) * n_pixel_cells]:
+            continue  # the whole row of the tile is silent
+        pixel = y_out * out_width + x_begin - pixel_0
+        in_tile = (y_out - y_begin) * (x_stop - x_begin)
+        for i in range(x_stop - x_begin):
+            x = (x_begin + i) * stride + tap_col - padding
+            x_first, x_end = max(x, 0), min(x + span, width)
+            if x_first >= x_end:
+                continue
+            begin = start[(y * width + x_first) * n_pixel_cells + which]
+            end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
+            call = calls[n]
+            call[0], call[1] = begin, end
+            call[2] = (y * width + x) * n_groups * n_in + within
+            call[3] = ((pixel + i) * n_groups + group) * n_out
+            n_events[in_tile + i] += end - begin
+            n += begin < end
+    return n
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _touch(tile, out_width, n_events, touched):
+    """Mark the pixels that have events; how many they are, and their events."""
+    y_begin, y_end, x_begin, x_stop, pixel_0 = tile
+    n_touched, n_all, i = 0, 0, 0
+    for y_out in range(y_begin, y_end):
+        for x_out in range(x_begin, x_stop):
+            if n_events[i] > 0:
+                touched[y_out * out_width + x_out - pixel_0] = 1
+                n_touched += 1
+                n_all += n_events[i]
+                n_events[i] = 0
+            i += 1
+    return n_touched, n_all
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _weigh(payload, calls, n_calls):
+    """The sum of the sizes of the listed events, and those of a payload other than 1."""
+    n_units, n_graded = 0.0, 0
+    for i in range(n_calls):
+        for event in range(calls[i, 0], calls[i, 1]):
+            n_units += abs(payload[event])
+            n_graded += payload[event] != 1
+    return n_units, n_graded
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel, shift, value):
+    """Let the pixels of a tile pass over one block."""
+    for i in range(n_calls):
+        call = calls[i]
+        begin, end, origin, at = call[0], call[1], call[2], call[3] + channel
+        add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
+
+
+@kernel(error_model="numpy")
+def gather_tiles(gathering, tiles, value, touched):
+    """value[y, x, :] += sum over the events of the receptive field of payload * weight row.
+
+    Parameters
+    ----------
+    gathering : Gathering
+    tiles : (int, int, int)
+        First and last + 1 tile of output pixels to compute, and which output pixel is row 0 of `value`.
+    value, touched : arrays
+        Of the `Current`, or of a band of it, see `bands`.
+
+    Returns
+    -------
+    sums, units, graded, accumulators : int
+        Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
+        accumulators touched.
+    """
+    start, address, payload, weights, layout, window, planes = gathering
+    out_height, out_width, kernel = window[2], window[3], window[4]
+    n_groups, n_in, n_out, span, n_cells, shift = layout
+    n_blocks, block_size = kernel * (kernel // span) * n_cells, span * (n_in // n_cells)
+    plane_start, plane_address = planes
+    n_planes = plane_start.shape[0]
+    n_passes = max(1, n_planes)
+    calls = np.empty((n_blocks, n_passes, _TILE_PIXELS, 4), np.int64)
+    n_calls = np.empty((n_blocks, n_passes), np.int64)
+    n_events, ignored = np.zeros(_TILE_PIXELS, np.int64), np.zeros(_TILE_PIXELS, np.int64)
+    passed, passed_payload = (plane_address, payload[:0]) if n_planes else (address, payload)
+    n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
+    for number in range(tiles[0], tiles[1]):
+        tile = (*_tile(number, out_height, out_width), tiles[2])
+        for group in range(n_groups):
+            for block in range(n_blocks):
+                tap, cell = block // n_cells, block % n_cells
+                place = (group, cell, tap // (kernel // span), tap % (kernel // span) * span)
+                listed = calls[block, 0]
+                n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events)
+                if payload.size:
+                    units, graded = _weigh(payload, listed, n_listed)
+                    n_units += units
+                    n_graded += graded
+                for b in range(n_planes):
+                    listed = calls[block, b]
+                    n_calls[block, b] = _list_calls(plane_start[b], window, layout, tile, place, listed, ignored)
+            pixels, events = _touch(tile, out_width, n_events, touched)
+            if events == 0:
+                continue
+            n_touched += pixels
+            n_added += events
+            first = group * n_out * kernel * kernel * n_in
+            channel = 0
+            while channel < n_out:
+                panel = _panel_width(n_out - channel, weights.itemsize)
+                for block in range(n_blocks):
+                    for b in range(n_passes):
+                        listed, n_listed = calls[block, b], n_calls[block, b]
+                        _pass_block(
+                            passed, passed_payload, weights, first, listed, n_listed, channel, panel, shift + b, value
+                        )
+                    first += block_size * panel
+                channel += panel
+    n_units = n_units if payload.size else float(n_added)
+    return n_added * n_out, np.int64(n_units) * n_out, n_graded * n_out, n_touched * n_out

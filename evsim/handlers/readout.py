@@ -1,0 +1,226 @@
+"""The end of a network: the mean over tokens, a classifier of real values, and the logits as a mean over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from evsim.arithmetic.whole import FINEST, Claim, Fixing, divided, moved, rounded, weight_exponent
+from evsim.engine.current import Current, CurrentRows
+from evsim.engine.ledger import OpCounts
+from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
+from evsim.handlers.geometry import Mean, Synapses
+from evsim.handlers.projections.conv import Window
+
+__all__ = ["Readout", "RealLinear", "TokenMean"]
+
+
+class TokenMean:
+    """X[channel] = mean over tokens of the source current; an untouched token holds the bias alone.
+
+    Parameters
+    ----------
+    name : str
+    source : Current
+        [n_tokens, n_channels].
+    target : Current
+        [1, n_channels]; inherits the bias of `source`.
+
+    An addition of one token's value is a residual add (a sum of streams, not a weight), the division a scaling.
+    Incs `target`, reads `source`.
+    """
+
+    def __init__(self, name: str, source: Current, target: Current) -> None:
+        if (target.n_places, target.n_channels) != (1, source.n_channels):
+            found = (target.n_places, target.n_channels)
+            raise NetworkError(f"{name}: writes {(1, source.n_channels)} (places, channels) into a current of {found}")
+        self.name = name
+        self.source, self.target = source, target
+        self.n_inputs = source.n_places * source.n_channels
+        _, self.wakers = source.join_reader(name)
+        target.join_writer(name, source.bias)
+        self._is_fixed = False
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """A mean is no larger than the largest value; it is rounded once."""
+        source = fixing.scale(self.source)
+        return Claim(FINEST, FINEST, source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """The quotient is rounded (half up) from the steps of `source` to those of `target`."""
+        self._is_fixed = True
+
+    @property
+    def geometry(self) -> Mean:
+        """What it says of itself to conventions."""
+        return Mean(self.source.n_places, self.source.n_channels)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Average the current of `step`; sums in float64 or int64, so that their order does not show."""
+        source = self.source.rows(step)
+        touched = source.value[source.touched.astype(bool)]
+        self.source.release(step, self.name)
+        if touched.size == 0:
+            return Spikes.none(), OpCounts()
+        target = self.target.rows(step)
+        target.value[0] += self._mean(touched).astype(target.value.dtype)
+        target.touched[0] = 1
+        n_channels = self.source.n_channels
+        return Spikes.none(), OpCounts(
+            residual_adds=touched.size,
+            scalings=n_channels,
+            state_reads=touched.size + n_channels,
+            state_writes=n_channels,
+        )
+
+    def _mean(self, touched: np.ndarray) -> np.ndarray:
+        if not self._is_fixed:
+            return touched.sum(axis=0, dtype=np.float64) / self.source.n_places
+        by = self.target.exponent - self.source.exponent
+        return divided(touched.sum(axis=0, dtype=np.int64), self.source.n_places, by)
+
+    def reset(self) -> None:
+        """Forget the currents of unfinished steps."""
+        self.source.reset()
+        self.target.reset()
+
+
+class RealLinear:
+    """X = W x + b on real values, where a network classifies its residual stream and not spikes.
+
+    The constant part of `source` is multiplied once, at build time, and becomes the constant part of `target`; a
+    step multiplies what the events added to it.
+
+    Parameters
+    ----------
+    name : str
+        The checkpoint's module name.
+    weight : float [n_classes, n_channels]
+    bias : float [n_classes] or None
+    source : Current
+        [1, n_channels], all its writers joined.
+    target : Current
+        [1, n_classes].
+    is_once : bool
+        Whether the reference classifies once, a mean over the steps; nothing here depends on it.
+
+    Raises
+    ------
+    NetworkError
+        The sizes do not fit.
+
+    One MAC per channel and class. Incs `target`, reads `source` and its weights.
+    """
+
+    constants = ("weight",)
+
+    def __init__(
+        self,
+        name: str,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        source: Current,
+        target: Current,
+        is_once: bool = False,
+    ) -> None:
+        expected = (target.n_channels, source.n_channels)
+        if weight.shape != expected:
+            raise NetworkError(f"{name}: weight is {weight.shape}, its currents are {expected} (classes, channels)")
+        self.name = name
+        self.source, self.target = source, target
+        self.weight = np.asarray(weight, np.float64)
+        self.has_bias, self.is_once = bias is not None, is_once
+        self.n_inputs = source.n_channels
+        self._finer: int | None = None
+        _, self.wakers = source.join_reader(name)
+        constant = self.weight @ source.bias
+        target.join_writer(name, constant if bias is None else constant + bias)
+
+    def claim(self, fixing: Fixing) -> Claim:
+        """Every weight times the largest value of `source`; a sum is rounded once."""
+        source = fixing.scale(self.source)
+        reach = np.abs(self.weight).sum(axis=1).max(initial=0) + self.weight.shape[1] * 2.0**-FINEST
+        return Claim(FINEST, FINEST, float(reach) * source.bound * 2.0**-source.exponent, 1)
+
+    def fix(self, fixing: Fixing) -> None:
+        """Whole weights; a sum is int64 and is rounded once, to the steps of `target`."""
+        exponent = weight_exponent(self.weight, fixing.bits)
+        self.weight = rounded(self.weight, exponent)
+        self._finer = self.source.exponent + exponent - self.target.exponent
+
+    @property
+    def geometry(self) -> Synapses:
+        """What it says of itself to conventions."""
+        n_out, n_in = self.weight.shape
+        told = {"has_bias": self.has_bias, "is_linear": True, "is_once": self.is_once}
+        return Synapses(Window(1, 1), n_in, n_out, **told)
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Classify the current of `step`; products are summed in float64 or int64, as there is one row."""
+        source = self.source.rows(step)
+        counts = self._classify(source.value[0], self.target.rows(step)) if source.touched[0] else OpCounts()
+        self.source.release(step, self.name)
+        return Spikes.none(), counts
+
+    def reset(self) -> None:
+        """Forget the currents of unfinished steps."""
+        self.source.reset()
+        self.target.reset()
+
+    def _classify(self, value: np.ndarray, target: CurrentRows) -> OpCounts:
+        sums = self.weight @ value
+        target.value[0] += (sums if self._finer is None else moved(sums, -self._finer)).astype(target.value.dtype)
+        target.touched[0] = 1
+        n_classes, n_channels = self.weight.shape
+        macs = n_classes * n_channels
+        memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
+        return OpCounts(macs=macs, **memory)
+
+
+class Readout:
+    """logits[step] = current of the classifier;  logits = their mean over all steps, silent ones included.
+
+    Parameters
+    ----------
+    name : str
+    current : Current
+        [1, n_classes], written by the classifier layer.
+
+    Sets its logits, reads `current`.
+    """
+
+    def __init__(self, name: str, current: Current) -> None:
+        self.name = name
+        self.current = current
+        self.bias, self.wakers = current.join_reader(name)
+        self.n_inputs = self.bias.size
+        self._by_step: dict[int, np.ndarray] = {}
+
+    def fix(self, fixing: Fixing) -> None:
+        """Logits are float32: a whole current divided by its scale, plus the bias."""
+
+    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
+        """Keep the classifier's current of `step`."""
+        rows = self.current.rows(step)
+        self._by_step[step] = self._real(rows.value[0]) + self.bias
+        self.current.release(step, self.name)
+        n = self.n_inputs
+        return Spikes.none(), OpCounts(bias_adds=int(np.count_nonzero(self.bias)), state_reads=n, state_writes=n)
+
+    def _real(self, value: np.ndarray) -> np.ndarray:
+        return np.ldexp(value.astype(np.float32), -self.current.exponent)
+
+    def logits_by_step(self, n_steps: int) -> np.ndarray:
+        """float32 [n_steps, n_classes]; a step without an event holds the bias."""
+        return np.stack([self._by_step.get(step, self.bias) for step in range(n_steps)])
+
+    def logits(self, n_steps: int) -> np.ndarray:
+        """float32 [n_classes]."""
+        return self.logits_by_step(n_steps).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def reset(self) -> None:
+        """Forget every step."""
+        self._by_step.clear()
+        self.current.reset()

@@ -1,0 +1,1 @@
+"""A network from a checkpoint, a weights file or the name of a bundled one."""

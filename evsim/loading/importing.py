@@ -1,0 +1,118 @@
+"""From a training checkpoint to a weights file: recognise the family, read its hyper-parameters, keep its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import ModuleType
+
+from evsim import networks
+from evsim.arithmetic.fixed_point import fix
+from evsim.arithmetic.precision import FLOAT
+from evsim.checkpoints.assembly import Expendable
+from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from evsim.checkpoints.choices import Choices
+from evsim.checkpoints.class_names import class_names
+from evsim.checkpoints.fit import select_tensors
+from evsim.checkpoints.header import check_preparation, read_header_values, read_preparation
+from evsim.checkpoints.weights import Weights, read_weights
+from evsim.engine.network import Network
+from evsim.errors import CheckpointError
+
+__all__ = ["build_network", "import_checkpoint", "load_network"]
+
+
+def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) -> tuple[Weights, list[str]]:
+    """Weights (tensors and names unchanged, dead tensors dropped) and notes for the user.
+
+    Parameters
+    ----------
+    path : str
+        A PyTorch checkpoint (zip or legacy) or a safetensors file.
+    options : mapping of str to str
+        Hyper-parameters by name (see the family's `HyperParameters`); ``split_by``, ``fit`` and ``sensor``, the way
+        its recordings were prepared, for the weights file to remember; ``family``, where tensor names do not tell.
+    ema : bool
+        Take the moving-average weights.
+
+    Raises
+    ------
+    CheckpointError
+        Unreadable, hostile, of no known family, tensors missing or unknown, or a hyper-parameter nobody told.
+    """
+    checkpoint = read_checkpoint(path, ema=ema)
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    choices = Choices(checkpoint.path, checkpoint.args, options)
+    module = _family(choices, shapes)
+    hp = module.read_hyper_parameters(shapes, choices)
+    preparation = read_preparation(choices)
+    choices.refuse_unknown()
+    tensors, dropped = select_tensors(checkpoint.path, checkpoint.tensors, *module.tensor_shapes(hp))
+    module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
+    header = {
+        "format_version": 1,
+        "family": module.FAMILY,
+        "title": module.TITLE,
+        "hyper_parameters": asdict(hp),
+        "class_names": class_names(checkpoint.args.get("dataset"), hp.n_classes),
+        "normalisation": _normalisation(checkpoint),
+        "input": preparation,
+        "source": {
+            "file": checkpoint.path.replace("\\", "/").rsplit("/", 1)[-1],
+            "sha256": checkpoint.sha256,
+            "wrapper": checkpoint.wrapper,
+        },
+        "dropped": dropped,
+    }
+    return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
+
+
+def build_network(
+    weights: Weights, path: str = "weights", spends: bool = False, precision: str | None = FLOAT
+) -> Network:
+    """The network of a weights file, in float32 unless another precision is named; None takes the file's own.
+
+    With `spends` the tensors move into the network one by one, and `weights` keeps its header only.
+
+    Raises
+    ------
+    CheckpointError
+        The header names no known family, or its hyper-parameters do not describe a network of these tensors.
+    EvsimError
+        The network cannot run in that precision.
+    """
+    network = _build(weights, path, spends)
+    return fix(network, precision or weights.header.get("precision", FLOAT))
+
+
+def _build(weights: Weights, path: str, spends: bool) -> Network:
+    module = networks.family(weights.header["family"])
+    hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
+    try:
+        tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
+        if spends:
+            tensors = Expendable(tensors)
+            weights.tensors.clear()
+        return module.build(tensors, hp)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its hyper-parameters describe no {module.FAMILY} network ({error})") from error
+
+
+def load_network(path: str, precision: str | None = FLOAT) -> tuple[Network, Weights]:
+    """Read a weights file and build its network; the weights have given it their tensors, and are a header only."""
+    weights = read_weights(path)
+    check_preparation(path, weights.header)
+    return build_network(weights, path, spends=True, precision=precision), weights
+
+
+def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleType:
+    """The family that the user names, else the one that recognises the tensors."""
+    named = choices.take("family", str, "the network family") if "family" in choices.options else None
+    return networks.recognise(choices.path, shapes, named, choices.args.get("model"))
+
+
+def _normalisation(checkpoint: Checkpoint) -> dict | None:
+    mean, std = checkpoint.args.get("mean"), checkpoint.args.get("std")
+    if not mean or not std:
+        return None
+    return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}

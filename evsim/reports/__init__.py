@@ -1,0 +1,6 @@
+"""One run as one HTML page that needs nothing but itself."""
+
+from evsim.reports.page import html_page
+from evsim.reports.story import Story, tell
+
+__all__ = ["Story", "html_page", "tell"]

@@ -1,0 +1,1 @@
+"""One recording through one network, and everything a person wants to know of it."""

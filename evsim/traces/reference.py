@@ -1,0 +1,126 @@
+"""Reference: spikes of the official model, from a file, to compare a run with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evsim.errors import TraceError
+from evsim.handlers.neurons import Population
+from evsim.recordings.recording import FrameRecording, ImageRecording, Recording
+
+__all__ = ["Reference", "arrange", "read_reference"]
+
+_PACKED = ("spk64/", "spk/")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the official model did on some inputs.
+
+    Parameters
+    ----------
+    inputs : array [n_samples, ...]
+        Images [n, channels, height, width] or frames [n, n_steps, channels, height, width].
+    spikes : dict of str to uint8 array [n_steps, n_samples, ...]
+        By module name, axes as in the official tensors. May cover the first samples only.
+    logits : float array [n_samples, n_classes]
+    """
+
+    inputs: np.ndarray
+    spikes: dict[str, np.ndarray]
+    logits: np.ndarray
+
+    def recordings(self) -> Iterator[Recording]:
+        """The inputs, one recording a sample."""
+        for sample in self.inputs:
+            if sample.ndim == 3:
+                yield ImageRecording(np.asarray(sample, np.float32), "reference image")
+            else:
+                yield FrameRecording(np.asarray(sample, np.float32), "reference frames")
+
+
+def read_reference(path: str | os.PathLike) -> Reference:
+    """Read a reference ``.npz``: ``input`` or ``frames``, ``logits_f32`` (or ``_f64``), and packed spikes.
+
+    ``spk/<module>`` or ``spk64/<module>`` is ``numpy.packbits`` of spikes [n_steps, n_samples, ...] in C order;
+    their shapes stand in ``shape/<module>`` or in the JSON text ``meta_json`` (``lif``: steps first;
+    ``spike_shapes``: samples first).
+
+    Raises
+    ------
+    TraceError
+        Missing, no npz, or without these entries.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            entries = {name: file[name] for name in file.files}
+        shapes, sample_first = _shapes(entries)
+        spikes = {name: _unpack(path, name, packed, shapes) for name, packed in _packed_entries(entries).items()}
+        if sample_first:
+            spikes = {name: np.swapaxes(array, 0, 1) for name, array in spikes.items()}
+        inputs = entries["input"] if "input" in entries else entries["frames"]
+        logits = entries["logits_f32"] if "logits_f32" in entries else entries["logits_f64"]
+    except FileNotFoundError:
+        raise TraceError(f"{path}: no such file, expected a reference .npz") from None
+    except KeyError as error:
+        raise TraceError(f"{path}: no entry {error} in this reference file") from None
+    except TraceError:
+        raise
+    except Exception as error:  # numpy and zipfile raise a dozen kinds on damaged files
+        raise TraceError(f"{path}: not a readable reference .npz ({error})") from None
+    if logits.ndim == 3:  # a TET network returns its logits step by step
+        logits = logits.mean(axis=0)
+    return Reference(inputs, spikes, logits)
+
+
+def arrange(spikes: np.ndarray, population: Population) -> np.ndarray:
+    """[n_steps, ...] in the official order of axes as [n_steps, n_neurons] in the population's own.
+
+    Raises
+    ------
+    TraceError
+        The sizes do not fit the population.
+    """
+    sizes = dict(zip(population.axes.split(","), population.shape, strict=True))
+    axes = population.reference_axes.replace("token", "row,col").split(",")
+    n_steps = spikes.shape[0]
+    if spikes.size != n_steps * population.n_neurons:
+        raise TraceError(f"{population.name}: reference of shape {spikes.shape[1:]}, expected {population.shape}")
+    order = [axes.index(axis) + 1 for axis in population.axes.split(",")]
+    return spikes.reshape(n_steps, *(sizes[axis] for axis in axes)).transpose(0, *order).reshape(n_steps, -1)
+
+
+def _packed_entries(entries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): entry
+        for prefix in _PACKED
+        for name, entry in entries.items()
+        if name.startswith(prefix)
+    }
+
+
+def _shapes(entries: Mapping[str, np.ndarray]) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """Shapes by module, and whether samples (not steps) come first."""
+    shapes = {n.removeprefix("shape/"): tuple(map(int, e)) for n, e in entries.items() if n.startswith("shape/")}
+    meta = json.loads(_text(entries["meta_json"])) if "meta_json" in entries else {}
+    shapes |= {name: tuple(neurons["shape"]) for name, neurons in meta.get("lif", {}).items()}
+    sample_first = meta.get("spike_shapes", {})
+    return shapes | {name: tuple(shape) for name, shape in sample_first.items()}, bool(sample_first)
+
+
+def _text(entry: np.ndarray) -> str:
+    return entry.tobytes().decode() if entry.dtype == np.uint8 else str(entry)
+
+
+def _unpack(path, name: str, packed: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> np.ndarray:
+    if name not in shapes:
+        raise TraceError(f"{path}: spikes of {name} without a shape")
+    n_bits = int(np.prod(shapes[name]))
+    if packed.dtype != np.uint8 or packed.size != (n_bits + 7) // 8:
+        raise TraceError(f"{path}: {name}: {packed.size} bytes of packed spikes do not fit shape {shapes[name]}")
+    return np.unpackbits(packed, count=n_bits).reshape(shapes[name])
