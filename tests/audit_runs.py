@@ -59,11 +59,11 @@ def sdsa_run(x, n_heads):
         net.add(Linear(f"{role}_conv", copy, None, n_tokens, current), INPUT)
         names.append(net.add(LIF(f"{role}_lif", current, (n_tokens, n), "token,channel")))
     q, k, v = names
-    kv = net.add(Coincidence("kv", n_tokens * n), k=k, v=v)
+    kv = net.add(Coincidence("kv", n_tokens, n, n_heads), k=k, v=v)
     column = Current(1, n)
-    net.add(TokenSum("kv_sum", n_tokens, column), kv)
+    net.add(TokenSum("kv_sum", n_tokens, column, n_heads), kv)
     gate = net.add(LIF("gate_lif", column, (n_heads, n // n_heads), "head,channel", v_threshold=0.5))
-    out = net.add(Gate("qkv", n_tokens, n), q=q, gate=gate)
+    out = net.add(Gate("qkv", n_tokens, n, n_heads), q=q, gate=gate)
     return _finished(net, out, n_tokens * n, x)
 
 
