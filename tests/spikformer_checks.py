@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from evsim.errors import CheckpointError
 from evsim.loading.importing import build_network, import_checkpoint
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.verify import verify
 

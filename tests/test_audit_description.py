@@ -26,7 +26,7 @@ from evsim.errors import EvsimError
 from evsim.handlers.geometry import Synapses
 from evsim.handlers.projections.conv import Window
 from evsim.loading.importing import build_network, import_checkpoint
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.trace import Probe, Trace, read_trace, write_trace
 from tests import audit_runs
@@ -117,7 +117,7 @@ def test_the_rate_before_a_pool_is_lower_than_the_map_behind_it():
     """Section 3c of the note: dilation by a 3x3 window of stride 2 multiplies the density."""
     from evsim.loading.importing import load_network
     from evsim.loading.zoo import find_weights, zoo_folder
-    from evsim.runs.run import prepare_input
+    from evsim.runs.preparation import prepare_input
 
     network, weights = load_network(find_weights("sdt-nmnist"))
     steps = prepare_input(network, weights, str(zoo_folder() / "nmnist_digit_3.h5"), Preparation())

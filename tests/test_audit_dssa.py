@@ -17,7 +17,7 @@ from evsim.engine.network import INPUT
 from evsim.engine.simulator import simulate
 from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import spikingresformer
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.trace import Probe, Trace
 from tests.random_resformer import published, random_image, random_tensors

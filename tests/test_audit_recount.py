@@ -12,7 +12,7 @@ from evsim.auditing.layers import describe, log_for
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.loading.importing import build_network, import_checkpoint
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from tests import twins
 

@@ -15,7 +15,7 @@ from evsim.engine.network import INPUT
 from evsim.engine.simulator import simulate
 from evsim.handlers.geometry import Attention
 from evsim.loading.importing import build_network, import_checkpoint
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.trace import Probe, Trace
 

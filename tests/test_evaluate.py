@@ -29,7 +29,8 @@ from evsim.loading.importing import import_checkpoint, load_network
 from evsim.loading.zoo import find_weights, zoo_folder
 from evsim.recordings import read_recording
 from evsim.recordings.write_bundle import write_bundle_hdf5
-from evsim.runs.run import Preparation, run
+from evsim.runs.preparation import Preparation
+from evsim.runs.run import run
 from tests.command import call
 from tests.evaluations import DIGITS, digits_evaluation, found, without_time
 from tests.test_sdt_fixtures import BARE

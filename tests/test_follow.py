@@ -328,7 +328,7 @@ def test_one_window_over_everything_equals_a_run(digit):
 
 def test_windows_equal_runs_of_the_same_events(digit):
     from evsim.engine.simulator import simulate
-    from evsim.runs.run import Preparation, fit_recording
+    from evsim.runs.preparation import Preparation, fit_recording
 
     network, weights = load_network(find_weights("sdt-nmnist"))
     whole = read_recording(digit, sensor=(34, 34))

@@ -22,6 +22,7 @@ FLOORS = (
     "auditing",
     "evaluation",
     "reports",
+    "api",
     "cli",
     "__main__",
 )

@@ -10,7 +10,8 @@ from evsim.engine import pipeline
 from evsim.engine.simulator import simulate
 from evsim.loading.importing import build_network, load_network
 from evsim.loading.zoo import default_recording, find_weights, zoo_folder
-from evsim.runs.run import Preparation, prepare_input, run
+from evsim.runs.preparation import Preparation, prepare_input
+from evsim.runs.run import run
 
 WEIGHTS = sorted(path.stem for path in zoo_folder().glob("*-nmnist.npz"))
 

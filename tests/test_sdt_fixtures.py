@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evsim.loading.importing import build_network, import_checkpoint
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.verify import verify
 

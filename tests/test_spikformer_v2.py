@@ -12,7 +12,7 @@ from evsim.errors import CheckpointError, NetworkError
 from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import spikformer_v2
 from evsim.networks.spikformer_v2 import tensor_shapes
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import arrange, read_reference
 from evsim.traces.trace import Probe
 from tests.random_spikformer import n_parameters, random_tensors, spikformer_v2_8_512, tune

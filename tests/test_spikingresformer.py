@@ -21,7 +21,8 @@ from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks import recognise, sdt, spikingresformer
 from evsim.networks.spikingresformer import build, read_hyper_parameters, tensor_shapes
 from evsim.recordings.recording import FrameRecording
-from evsim.runs.run import Preparation, fit_recording, peak_memory_bytes
+from evsim.runs.measures import peak_memory_bytes
+from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import read_reference
 from evsim.traces.verify import verify
 from tests import twins

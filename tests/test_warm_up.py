@@ -20,7 +20,7 @@ COMPILES_NOTHING = """
 import gc
 from numba.core.registry import CPUDispatcher
 from evsim.loading.importing import load_network
-from evsim.runs.run import Preparation, prepare_input
+from evsim.runs.preparation import Preparation, prepare_input
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.loading.warm_up import warm_up, warm_up_families

@@ -27,7 +27,7 @@ from evsim.evaluation.evaluate import Choice, Evaluation
 from evsim.evaluation.labelled_images import find_images
 from evsim.loading.warm_up import warm_up
 from evsim.loading.zoo import zoo_folder
-from evsim.runs.run import peak_memory_bytes
+from evsim.runs.measures import peak_memory_bytes
 from evsim.runs.run_report import layer_rows
 
 SDT_8_512 = {

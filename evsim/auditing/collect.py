@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from evsim import __version__
-from evsim.auditing.inputs import expand, sha256
+from evsim.auditing.inputs import Source, expand
 from evsim.auditing.layers import AuditedRun, audit_run
 from evsim.auditing.replay import describe_trace
+from evsim.checkpoints.weights import Weights
+from evsim.engine.network import Network
 from evsim.errors import EvsimError, TraceError
 from evsim.loading.importing import load_network
-from evsim.runs.run import Preparation, prepare_input
+from evsim.recordings.steps import Steps
+from evsim.runs.measures import file_sha256
+from evsim.runs.preparation import Preparation, prepare_input
+from evsim.runs.run import origin_of
 from evsim.traces.trace import read_trace
 
-__all__ = ["audit_recordings", "audit_traces", "versions"]
+__all__ = ["Prepared", "audit_prepared", "audit_recordings", "audit_traces", "prepare_files", "versions"]
 
 Advance = Callable[[int, int], None]
 """Told after each recording how many are done, of how many."""
@@ -38,20 +45,71 @@ def audit_recordings(
     """
     preparation = preparation or Preparation()
     network, weights = load_network(weights_path)
+    found = prepare_files(network, weights, inputs, preparation)
+    return audit_prepared(network, weights, origin_of(weights_path), found, order, advance)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A recording that is about to be run.
+
+    Parameters
+    ----------
+    name, sha256 : str
+    prepare : callable
+        Reads it and cuts it into steps, when its turn comes.
+    """
+
+    name: str
+    sha256: str
+    prepare: Callable[[], Steps]
+
+
+def prepare_files(
+    network: Network, weights: Weights, inputs: Sequence[str], preparation: Preparation
+) -> list[Prepared]:
+    """Every recording of the files and folders named."""
     sources = expand(inputs, preparation.index)
+    hashes = {path: file_sha256(path) for path in dict.fromkeys(source.path for source in sources)}
+
+    def steps_of(source: Source) -> Steps:
+        return prepare_input(network, weights, source.path, replace(preparation, index=source.index))
+
+    return [Prepared(source.name, hashes[source.path], partial(steps_of, source)) for source in sources]
+
+
+def audit_prepared(
+    network: Network,
+    weights: Weights,
+    origin: dict,
+    found: Sequence[Prepared],
+    order: str = "stage",
+    advance: Advance = lambda done, total: None,
+) -> tuple[list[AuditedRun], dict[str, object]]:
+    """Simulate every recording; the runs, and their provenance.
+
+    Parameters
+    ----------
+    network : Network
+    weights : Weights
+        Its header is enough.
+    origin : dict
+        `file` and `sha256` of the weights.
+    found : sequence of Prepared
+    order : {"step", "stage"}
+    advance : callable
+    """
     runs, notes = [], []
-    for done, source in enumerate(sources, start=1):
-        chosen = Preparation(preparation.split_by, preparation.fit, source.index)
-        steps = prepare_input(network, weights, source.path, chosen)
+    for done, one in enumerate(found, start=1):
+        steps = one.prepare()
         runs.append(audit_run(network, steps.spikes, order)[0])
         notes += [note for note in steps.notes if note not in notes]
-        advance(done, len(sources))
-    hashes = {path: sha256(path) for path in dict.fromkeys(source.path for source in sources)}
+        advance(done, len(found))
     provenance = {
         "network": f"{weights.header.get('title', '')} ({weights.header['family']})",
-        "weights": f"{Path(weights_path).name} SHA-256 {sha256(weights_path)}",
-        "input": [f"{source.name} SHA-256 {hashes[source.path]}" for source in sources],
-        "notes": notes if len(sources) == 1 else [],
+        "weights": f"{origin['file']} SHA-256 {origin['sha256']}",
+        "input": [f"{one.name} SHA-256 {one.sha256}" for one in found],
+        "notes": notes if len(found) == 1 else [],
         "versions": versions(),
     }
     return runs, {key: value for key, value in provenance.items() if value}
@@ -76,7 +134,7 @@ def audit_traces(paths: Sequence[str]) -> tuple[list[AuditedRun], dict[str, obje
         "network": known["network"],
         "weights": f"{known['weights'].get('file')} SHA-256 {known['weights'].get('sha256')}",
         "input": [f"{one.get('file')} SHA-256 {one.get('sha256')}" for one in inputs],
-        "trace": [f"{Path(path).name} SHA-256 {sha256(path)}" for path in paths],
+        "trace": [f"{Path(path).name} SHA-256 {file_sha256(path)}" for path in paths],
         "versions": f"{versions()}; traced by evsim {known.get('version')}",
     }
     return runs, provenance

@@ -8,6 +8,7 @@ read the number in the source it is attributed to; every output repeats it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,9 @@ import numpy as np
 
 from evsim.errors import EvsimError
 
-__all__ = ["OPERATIONS", "Constant", "EnergyModel", "bundled_models", "find_model", "read_model"]
+__all__ = ["OPERATIONS", "Constant", "EnergyModel", "bundled_models", "choose_models", "find_model", "read_model"]
+
+DEFAULT_MODELS = ("pair_4.6_0.9", "step_simple")
 
 OPERATIONS = {
     "add": "an addition",
@@ -87,6 +90,14 @@ def bundled_models() -> dict[str, Path]:
     """The models that come with evsim, by name."""
     folder = Path(str(files("evsim.auditing"))) / "energy"
     return {path.name.removesuffix(".toml"): path for path in sorted(folder.glob("*.toml"))}
+
+
+def choose_models(names: Sequence[str] | None = None) -> list[EnergyModel]:
+    """The models called `names`; the two usual ones for None, every bundled one for ["all"], none for ["none"]."""
+    chosen = list(names or DEFAULT_MODELS)
+    if chosen == ["none"]:
+        return []
+    return [find_model(name) for name in (bundled_models() if chosen == ["all"] else chosen)]
 
 
 def find_model(name_or_path: str) -> EnergyModel:

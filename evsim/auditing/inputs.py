@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evsim.errors import RecordingError
+from evsim.loading.zoo import find_recording
 from evsim.recordings.read import read_recording, split_index
 
-__all__ = ["Source", "expand", "sha256"]
+__all__ = ["Source", "expand"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,9 @@ def expand(paths: Sequence[str], index: str | None = None) -> list[Source]:
     RecordingError
         No such file, an empty folder, or not a recording.
     """
-    files = [file for path in paths for file in (_walk(path) if os.path.isdir(path) else [path])]
+    found = [find_recording(path) for path in paths]
+    files = [file for path in found for file in (_walk(path) if os.path.isdir(path) else [path])]
     return [source for file in files for source in _recordings_of(file, index)]
-
-
-def sha256(path: str) -> str:
-    """Of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _walk(folder: str) -> Iterator[str]:

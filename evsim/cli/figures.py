@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 
+from evsim.api.load import load
 from evsim.errors import EvsimError
-from evsim.loading.zoo import default_recording, find_weights
 from evsim.plots.theme import THEMES, Theme
-from evsim.runs.run import Preparation, run
+from evsim.runs.preparation import Preparation
 from evsim.traces.trace import Trace, read_trace
 
 __all__ = ["parse_theme", "parse_width", "trace_of", "write_figure"]
@@ -43,9 +43,7 @@ def trace_of(trace_path: str | None, weights: str, recording: str | None, prepar
     """A trace from its file, or of a run made now."""
     if trace_path is not None:
         return read_trace(trace_path)
-    weights = find_weights(weights)
-    path = recording if recording is not None else default_recording(weights)
-    return run(weights, path, preparation)[1]
+    return load(weights).run(recording, preparation=preparation).trace
 
 
 def write_figure(figure, path: str, dpi: int) -> None:

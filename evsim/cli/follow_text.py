@@ -9,7 +9,7 @@ import typer
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.evaluation.follow import Follower, Stream, WindowPrediction
-from evsim.runs.run import Preparation
+from evsim.runs.preparation import Preparation
 
 __all__ = ["print_predictions"]
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import Fit, Order, Precision, SplitBy, WeightsPath
+from evsim.cli.options import Order, Precision, WeightsPath
+from evsim.cli.reading import reads_recordings
 from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
@@ -17,7 +18,10 @@ def add_to(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
+@reads_recordings("index")
 def evaluate(
+    context: typer.Context,
+    preparation,
     dataset: Annotated[
         str,
         typer.Option(
@@ -36,12 +40,6 @@ def evaluate(
     class_order: Annotated[
         str, typer.Option(help="How folders 0 ... 10 are numbered: lexicographic (as published networks) or numeric.")
     ] = "lexicographic",
-    split_by: SplitBy = None,
-    fit: Fit = None,
-    normalise: Annotated[
-        str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none.")
-    ] = None,
-    crop_pct: Annotated[float | None, typer.Option(min=0.1, max=1, help="Share of an image's side to see.")] = None,
     order: Order = "stage",
     precision: Precision = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
@@ -55,22 +53,23 @@ def evaluate(
     csv: Annotated[str | None, typer.Option(help="Write one row a recording to this file.")] = None,
 ) -> None:
     """Evaluate a network on a dataset: accuracy with its interval, confusion, mean operation counts."""
+    from evsim.api.evaluate import evaluation_of
     from evsim.arithmetic.precision import check_precision
+    from evsim.cli.effect import refuse
     from evsim.cli.evaluate_progress import EvaluationProgress
     from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
-    from evsim.evaluation import Cluster, FindOptions, Plan, Threads, find_dataset
-    from evsim.evaluation.evaluate import Choice, Evaluation
-    from evsim.runs.run import Preparation
+    from evsim.evaluation import Cluster, Threads
+    from evsim.evaluation.evaluate import Choice
 
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
-    if scheduler and workers:
-        raise EvsimError("--workers is for this machine, --scheduler for a cluster: say one of them")
+    if scheduler:
+        refuse(context, ("workers",), "is for this machine, --scheduler for a cluster: say one of them")
     if precision is not None:
         check_precision(precision)
-    found = find_dataset(dataset, root, FindOptions(split, download, class_order))
-    plan = Plan(weights, found.kind, Preparation(split_by, fit), normalise, order, crop_pct, precision)
-    evaluation = Evaluation(plan, found, Choice(limit, shuffle_seed))
+    told = {"root": root, "split": split, "download": download, "class_order": class_order}
+    how = {"order": order, "precision": precision, "crop_pct": preparation.crop_pct}
+    evaluation = evaluation_of(weights, dataset, preparation, Choice(limit, shuffle_seed), **told, **how)
     crew = Cluster(scheduler) if scheduler else Threads(workers)
     with EvaluationProgress(evaluation, journal, resume) as progress:
         report = evaluation.run(crew, progress.journal, progress.show, strict)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.options import Fit, Index, SplitBy
+from evsim.cli.reading import READING, reads_recordings
 
 __all__ = ["add_to"]
 
@@ -16,7 +16,10 @@ def add_to(app: typer.Typer) -> None:
     app.command("raster")(raster)
 
 
+@reads_recordings()
 def raster(
+    context: typer.Context,
+    preparation,
     trace: Annotated[str | None, typer.Option("--trace", "-t", help="A trace; else weights and input are run.")] = None,
     weights: Annotated[str, typer.Option("--weights", "-w", help="Weights file or bundled network.")] = "sdt-nmnist",
     input: Annotated[
@@ -28,17 +31,16 @@ def raster(
     width: Annotated[str, typer.Option(help="Width of the picture, like 3.5in or 180mm.")] = "7in",
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     dpi: Annotated[int, typer.Option(help="Resolution of bitmaps.", min=30, max=1200)] = 200,
-    split_by: SplitBy = None,
-    fit: Fit = None,
-    index: Index = None,
 ) -> None:
     """Draw the spikes of every layer: rasters with population rates, from a trace or straight from a run."""
+    from evsim.cli.effect import refuse
     from evsim.cli.figures import parse_theme, parse_width, trace_of, write_figure
     from evsim.plots import raster_figure
-    from evsim.runs.run import Preparation
 
     chosen, inches = parse_theme(theme), parse_width(width)
-    recorded = trace_of(trace, weights, input, Preparation(split_by, fit, index))
+    if trace is not None:
+        refuse(context, (*READING, "weights", "input"), "a trace has its own, leave it out")
+    recorded = trace_of(trace, weights, input, preparation)
     figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi)
     write_figure(figure, output, dpi)
     typer.echo(f"wrote {output}")

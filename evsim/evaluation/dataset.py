@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 from evsim.errors import RecordingError
 from evsim.recordings.discover import formats_of
+from evsim.recordings.options import ReadOptions
+from evsim.recordings.recording import Recording
 
 __all__ = ["Dataset", "FindOptions", "Item", "align_classes", "choose_items", "find_dataset", "kind_module"]
 
@@ -38,6 +41,12 @@ class Item:
     index: int | str | None = None
 
 
+class Reader(Protocol):
+    """Whoever holds the recordings of a dataset in memory."""
+
+    def read(self, item: Item, options: ReadOptions) -> Recording: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labelled recordings in a fixed order.
@@ -51,12 +60,15 @@ class Dataset:
         By class index.
     notes : tuple of str
         What was assumed, for the user to see.
+    reader : Reader, optional
+        Of a dataset in memory: reads an item in place of the kind's module.
     """
 
     kind: str
     items: tuple[Item, ...]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    reader: Reader | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over ids and labels in order: two datasets with the same one are evaluated alike."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from evsim import __version__
@@ -16,7 +16,7 @@ from evsim.evaluation.outcome import Outcome
 from evsim.evaluation.report import EvaluationReport, summarise
 from evsim.evaluation.threads import Threads
 from evsim.loading.warm_up import warm_up
-from evsim.runs.run import peak_memory_bytes
+from evsim.runs.measures import peak_memory_bytes
 
 __all__ = ["Choice", "Crew", "Evaluation", "evaluate"]
 
@@ -45,6 +45,8 @@ class Evaluation:
     plan : Plan
     dataset : Dataset
     choice : Choice, optional
+    examiner : Examiner, optional
+        One whose network is there already; else the plan's weights are read.
 
     Raises
     ------
@@ -52,9 +54,11 @@ class Evaluation:
         The weights cannot be read, or the dataset has more classes than the network.
     """
 
-    def __init__(self, plan: Plan, dataset: Dataset, choice: Choice | None = None) -> None:
+    def __init__(
+        self, plan: Plan, dataset: Dataset, choice: Choice | None = None, examiner: Examiner | None = None
+    ) -> None:
         choice = choice or Choice()
-        self.examiner = Examiner.load(plan)
+        self.examiner = replace(examiner or Examiner.load(plan), reader=dataset.reader)
         names = self.examiner.weights.header.get("class_names")
         aligned = align_classes(dataset, names)
         self.dataset = replace(aligned, items=choose_items(aligned.items, choice.limit, choice.shuffle_seed))
@@ -109,7 +113,8 @@ class Evaluation:
 
     def _identity(self, choice: Choice) -> dict:
         plan, dataset = self.examiner.plan, self.dataset
-        preparation = {"split_by": plan.preparation.split_by, "fit": plan.preparation.fit}
+        told = {name: value for name, value in asdict(plan.preparation.reading).items() if value is not None}
+        preparation = {"split_by": plan.preparation.split_by, "fit": plan.preparation.fit, "reading": told}
         return {
             "version": __version__,
             "weights_sha256": self.examiner.sha256,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -12,14 +12,16 @@ from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
 from evsim.engine.twin import twin
 from evsim.errors import EvsimError
-from evsim.evaluation.dataset import Item, kind_module
+from evsim.evaluation.dataset import Item, Reader, kind_module
 from evsim.evaluation.outcome import TOP, Outcome
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import find_weights
+from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
-from evsim.runs.run import Preparation, file_sha256, fit_recording
+from evsim.runs.measures import file_sha256
+from evsim.runs.preparation import Preparation, fit_recording, read_options
 
 __all__ = ["Examiner", "Plan"]
 
@@ -66,12 +68,15 @@ class Examiner:
     weights : Weights
     sha256 : str
         Of the weights file.
+    reader : Reader, optional
+        Of a dataset in memory.
     """
 
     plan: Plan
     network: Network
     weights: Weights
     sha256: str
+    reader: Reader | None = None
 
     @staticmethod
     def load(plan: Plan) -> Examiner:
@@ -107,15 +112,26 @@ class Examiner:
         return fit_recording(self.network, self.weights, self._read(item), self.plan.preparation)
 
     def _read(self, item: Item) -> Recording:
+        if self.reader is not None:
+            return self.reader.read(item, self._options(self.plan.normalise, item.index))
         module = kind_module(self.plan.kind)
+        normalise = self._normalise(module)
         if hasattr(module, "read"):
-            return module.read(item, self._normalise(module))
-        options = {} if self.crop_pct is None else {"size": self.network.input_shape[:2], "crop_pct": self.crop_pct}
-        return read_recording(item.path, index=item.index, normalise=self._normalise(module), **options)
+            return module.read(item, normalise)
+        options = self._options(normalise, item.index)
+        return read_recording(item.path, **{entry.name: getattr(options, entry.name) for entry in fields(options)})
+
+    def _options(self, normalise: str | tuple | None, index: int | str | None) -> ReadOptions:
+        told = self.plan.preparation
+        reading = replace(told.reading, normalise=told.reading.normalise or normalise)
+        asked = replace(told, index=index, crop_pct=self.crop_pct, reading=reading)
+        return read_options(self.network, self.weights, asked)
 
     @property
     def crop_pct(self) -> float | None:
         """How images are cropped, as the user says or the kind of dataset knows of the network's family."""
+        if self.reader is not None:
+            return self.plan.crop_pct
         known = getattr(kind_module(self.plan.kind), "crop_pct", lambda family: None)
         return self.plan.crop_pct or known(self.weights.header["family"])
 

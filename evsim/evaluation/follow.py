@@ -19,7 +19,7 @@ from evsim.recordings.streaming.decoder import StreamDecoder
 from evsim.recordings.streaming.pipeline import WindowReader
 from evsim.recordings.streaming.source import arriving_bytes
 from evsim.recordings.streaming.windows import Window, Windows
-from evsim.runs.run import Preparation, fit_recording
+from evsim.runs.preparation import Preparation, fit_recording
 
 __all__ = ["Follower", "Stream", "WindowPrediction", "parse_microseconds", "parse_sensor"]
 

@@ -17,7 +17,7 @@ from evsim.evaluation.dataset import find_dataset
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import zoo_folder
 from evsim.recordings.steps import Steps
-from evsim.runs.run import Preparation, prepare_input
+from evsim.runs.preparation import Preparation, prepare_input
 
 __all__ = ["PopulationChange", "QuantisationReport", "bundled_recordings", "compare_precisions", "find_recordings"]
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from evsim.checkpoints.weights import HEADER, read_weights
 from evsim.errors import CheckpointError
 
-__all__ = ["DEFAULT_RECORDING", "DEFAULT_WEIGHTS", "bundled", "default_recording", "find_weights", "zoo_folder"]
+__all__ = [
+    "DEFAULT_RECORDING",
+    "DEFAULT_WEIGHTS",
+    "bundled",
+    "bundled_recordings",
+    "default_recording",
+    "find_recording",
+    "find_weights",
+    "recording_for",
+    "zoo_folder",
+]
 
 DEFAULT_WEIGHTS = "sdt-nmnist"
 DEFAULT_RECORDING = "nmnist_digit_7.h5"
@@ -41,11 +52,31 @@ def find_weights(name_or_path: str) -> str:
     raise CheckpointError(f"{name_or_path}: no such file, and no bundled network of that name (bundled: {known})")
 
 
+def find_recording(name_or_path: str) -> str:
+    """A path as it is, or the path of a bundled recording called so; ``::12`` behind it stays."""
+    name, sign, index = name_or_path.partition("::")
+    if Path(name_or_path).exists() or Path(name).exists() or Path(name).name != name:
+        return name_or_path
+    return str(zoo_folder() / name) + sign + index if name in bundled_recordings() else name_or_path
+
+
+def bundled_recordings() -> list[str]:
+    """Names of the bundled recordings."""
+    files = (path for path in zoo_folder().iterdir() if path.suffix in (".h5", ".npz"))
+    return sorted(path.name for path in files if path.suffix == ".h5" or not _is_weights(path))
+
+
 def default_recording(weights_path: str) -> str:
     """The bundled recording that a network is shown when nobody names another: for a bundled one, its card's."""
     is_ours = Path(weights_path).resolve().parent == zoo_folder().resolve()
-    card = read_weights(weights_path).header.get("card", {}) if is_ours else {}
-    return str(zoo_folder() / card.get("recording", DEFAULT_RECORDING))
+    return recording_for(read_weights(weights_path).header if is_ours else {})
+
+
+def recording_for(header: Mapping[str, object]) -> str:
+    """The bundled recording that the card in a weights file's header names, or the default one."""
+    card = header.get("card")
+    named = card.get("recording") if isinstance(card, dict) else None
+    return str(zoo_folder() / (named if named in bundled_recordings() else DEFAULT_RECORDING))
 
 
 def _is_weights(path: Path) -> bool:

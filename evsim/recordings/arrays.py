@@ -1,4 +1,4 @@
-"""What a bare array means: events, frames or an image, refused when two readings are possible."""
+"""What an array means that holds events or an image, refused when two readings are possible."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.check import RawEvents
-from evsim.recordings.discover import choose
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.pixels import normalise_pixels
-from evsim.recordings.recording import FrameRecording, ImageRecording
+from evsim.recordings.recording import ImageRecording
 from evsim.recordings.resize_image import resize_image
 
-__all__ = ["FIELD_NAMES", "column_order", "columns_of", "frames_of", "image_of", "rows_of", "single_label"]
+__all__ = ["FIELD_NAMES", "column_order", "columns_of", "image_of", "rows_of", "single_label"]
 
 FIELD_NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps", "time"),
@@ -74,20 +73,6 @@ def column_order(path, rows: np.ndarray, what: str) -> str:
 def _fits(rows: np.ndarray, order: str) -> bool:
     t, p = rows[:, order.index("t")], rows[:, order.index("p")]
     return bool(np.isin(p, (-1, 0, 1)).all() and np.all(t[1:] >= t[:-1]))
-
-
-def frames_of(path, frames: np.ndarray, options: ReadOptions, what: str, labels=None) -> FrameRecording:
-    """Frames [n_steps, n_channels, height, width], or one recording out of an array of many."""
-    if frames.ndim == 5:
-        key, notes = choose(path, [str(number) for number in range(len(frames))], options.index)
-        several = np.ravel(labels) if labels is not None else ()
-        label = single_label(several[int(key)]) if len(several) == len(frames) else None
-        return FrameRecording(frames[int(key)], f"{what} {list(frames.shape)}", label, notes)
-    if frames.ndim != 4:
-        raise RecordingError(
-            f"{path}: {what} has shape {list(frames.shape)}; expected [n_steps, n_channels, height, width]"
-        )
-    return FrameRecording(frames, f"{what} {list(frames.shape)}", single_label(labels))
 
 
 def image_of(path, image: np.ndarray, options: ReadOptions, what: str, label=None) -> ImageRecording:

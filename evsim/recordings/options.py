@@ -33,6 +33,10 @@ class ReadOptions:
         See `size`; SDT's ImageNet networks were published with 0.95, Spikformer's with 1.
     resample : {"bicubic", "bilinear"}
         How an image is resized.
+    axes : str or None
+        The axes of a bare array, like ``T H W C``: see `evsim.recordings.axes`.
+    n_steps : int or None
+        Steps of the network that an array is for; decides nothing but which of two axes of an array is time.
     part : slice or None
         Only these rows of the columns of events, for reading a long file in pieces.
     """
@@ -45,4 +49,6 @@ class ReadOptions:
     size: int | tuple[int, int] | None = None
     crop_pct: float = 1.0
     resample: str = "bicubic"
+    axes: str | None = None
+    n_steps: int | None = None
     part: slice | None = None

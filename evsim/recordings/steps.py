@@ -84,7 +84,8 @@ def _fitted(
     if fit.channels is None and frames.shape[1] != n_channels:
         raise RecordingError(
             f"the recording has {frames.shape[1]} channels but the network takes {n_channels} ({recording.layout})"
-            + ("; fit on_off_sum appends their sum" if (frames.shape[1], n_channels) == (2, 3) else "")
+            + ("; --fit on_off_sum appends their sum" if (frames.shape[1], n_channels) == (2, 3) else "")
+            + ("; if channels are its last axis, say --axes 'T H W C'" if frames.shape[-1] == n_channels else "")
         )
     frames = fit_frames(frames, height, width, fit)
     if frames.shape[1] != n_channels:

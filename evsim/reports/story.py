@@ -10,7 +10,6 @@ from evsim.auditing.conventions import conventions
 from evsim.auditing.energy_model import find_model
 from evsim.auditing.layers import AuditedRun
 from evsim.auditing.panel import Panel, energy_panel
-from evsim.auditing.replay import describe_trace
 from evsim.auditing.tally import Tally
 from evsim.runs.run_report import RunReport
 from evsim.traces.trace import Trace
@@ -46,9 +45,10 @@ class Story:
     versions: str
 
 
-def tell(report: RunReport, trace: Trace, class_names: Sequence[str] | None, command: str) -> Story:
-    """Audit a finished run by every convention and the two usual energy models."""
-    audited = describe_trace(trace)
+def tell(
+    report: RunReport, trace: Trace, audited: AuditedRun, class_names: Sequence[str] | None, command: str
+) -> Story:
+    """Count a finished run by every convention and price it by the two usual energy models."""
     tallies = [convention.count(audited) for convention in conventions().values()]
     panels = [energy_panel(audited, find_model(name)) for name in ENERGY_MODELS]
     return Story(report, trace, audited, tallies, panels, class_names or (), command, versions())

@@ -16,7 +16,7 @@ from evsim.handlers.projections.conv import Conv2d, Window
 from evsim.handlers.readout import Readout
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
-from evsim.runs.run import Preparation, prepare_input
+from evsim.runs.preparation import Preparation, prepare_input
 
 __all__ = ["Layer", "evsim_network", "read_layers", "read_recordings"]
 

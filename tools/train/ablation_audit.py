@@ -16,7 +16,7 @@ from evsim.evaluation.dataset import find_dataset
 from evsim.evaluation.examiner import Examiner, Plan
 from evsim.loading.importing import import_checkpoint
 from evsim.loading.zoo import zoo_folder
-from evsim.runs.run import file_sha256
+from evsim.runs.measures import file_sha256
 from tools.train.datasets import read_dataset
 from tools.train.reference import all_logits, load_model
 

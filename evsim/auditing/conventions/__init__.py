@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from types import ModuleType
 
 from evsim.errors import EvsimError
@@ -26,8 +27,8 @@ def conventions() -> dict[str, ModuleType]:
     return {LITERAL: known.pop(LITERAL), **known}
 
 
-def choose_conventions(name: str) -> list[ModuleType]:
-    """The literal convention and the one called `name`, or all.
+def choose_conventions(names: str | Sequence[str] | None = None) -> list[ModuleType]:
+    """The literal convention and those called `names`; all of them for None or "all".
 
     Raises
     ------
@@ -35,8 +36,10 @@ def choose_conventions(name: str) -> list[ModuleType]:
         No such convention.
     """
     known = conventions()
-    if name == "all":
+    asked = [names] if isinstance(names, str) else list(names or ["all"])
+    if asked == ["all"]:
         return list(known.values())
-    if name not in known:
-        raise EvsimError(f"--convention {name}: unknown, expected all or one of {', '.join(known)}")
-    return [known[key] for key in dict.fromkeys((LITERAL, name))]
+    for name in asked:
+        if name not in known:
+            raise EvsimError(f"--convention {name}: unknown, expected all or one of {', '.join(known)}")
+    return [known[key] for key in dict.fromkeys((LITERAL, *asked))]

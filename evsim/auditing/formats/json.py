@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
-from evsim.auditing.estimate import Estimate
 from evsim.auditing.sheet import Report
 
 SCHEMA = "evsim-audit/1"
@@ -16,16 +14,10 @@ def write(report: Report) -> str:
     sheets = {
         sheet.key: {
             "title": sheet.title,
-            "rows": [{key: _value(cell) for key, cell in row.items()} for row in sheet.rows],
+            "rows": report.to_dict(sheet.key),
             "notes": sheet.notes,
         }
         for sheet in report.sheets
     }
     whole = {"schema": SCHEMA, "title": report.title, "provenance": report.provenance, "sheets": sheets}
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
-
-
-def _value(cell):
-    if isinstance(cell, Estimate):
-        return cell.mean if cell.n == 1 else asdict(cell)
-    return cell

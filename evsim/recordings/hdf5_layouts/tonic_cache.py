@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evsim.recordings.arrays import frames_of, rows_of, single_label
+from evsim.recordings.arrays import rows_of, single_label
+from evsim.recordings.bare_array import recording_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_hdf5 import kind_of, read_array
 
@@ -20,4 +21,4 @@ def read(path, file, options: ReadOptions):
     array = read_array(file, "data/0")
     if array.dtype.names or array.ndim == 2:
         return replace(rows_of(path, array, options, "tonic cache 'data/0'"), label=label)
-    return frames_of(path, array, options, "tonic cache 'data/0'", label)
+    return recording_of(path, array, options, "tonic cache 'data/0'", label)

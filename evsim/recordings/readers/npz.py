@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from evsim.errors import RecordingError
-from evsim.recordings.arrays import columns_of, frames_of, image_of, rows_of, single_label
+from evsim.recordings.arrays import columns_of, image_of, rows_of, single_label
+from evsim.recordings.bare_array import recording_of
 from evsim.recordings.check import RawEvents
 from evsim.recordings.discover import one_line
 from evsim.recordings.image_sets import image_of_set, split_of
@@ -50,8 +51,9 @@ def _read_archive(path: Path, archive: zipfile.ZipFile, options: ReadOptions):
     array = _member(path, archive, kind)
     if kind == "events":
         return rows_of(path, array, options, "npz array 'events'")
-    read_array = frames_of if kind == "frames" else image_of
-    return read_array(path, array, options, f"npz array {kind!r}", labels)
+    if kind == "image" and options.axes is None:
+        return image_of(path, array, options, "npz array 'image'", labels)
+    return recording_of(path, array, options, f"npz array {kind!r}", labels)
 
 
 def _splits(keys: list[str]) -> dict[str, tuple[str, str | None]]:

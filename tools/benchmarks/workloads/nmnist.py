@@ -6,7 +6,7 @@ from evsim.checkpoints.weights import read_weights
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import DEFAULT_WEIGHTS, find_weights, zoo_folder
 from evsim.networks import sdt
-from evsim.runs.run import Preparation, prepare_input
+from evsim.runs.preparation import Preparation, prepare_input
 from tools.benchmarks.workload import Workload
 
 

@@ -1,0 +1,104 @@
+"""evaluate: a whole dataset through one network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from evsim.api.trained_network import TrainedNetwork
+from evsim.evaluation.dataset import Dataset, FindOptions, find_dataset
+from evsim.evaluation.evaluate import Choice, Evaluation
+from evsim.evaluation.examiner import Examiner, Plan
+from evsim.evaluation.outcome import Outcome
+from evsim.evaluation.report import EvaluationReport
+from evsim.evaluation.threads import Threads
+from evsim.runs.preparation import Preparation
+
+__all__ = ["evaluate", "evaluation_of"]
+
+
+def evaluate(
+    network: TrainedNetwork | str | os.PathLike,
+    dataset: object,
+    *,
+    root: str | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    shuffle_seed: int | None = None,
+    split_by: str | None = None,
+    fit: str | None = None,
+    normalise: str | tuple | None = None,
+    workers: int | None = None,
+    watch: Callable[[Outcome], None] | None = None,
+) -> EvaluationReport:
+    """The accuracy of a network on a dataset, with its 95 % interval, and the mean of every count.
+
+    Parameters
+    ----------
+    network : TrainedNetwork, name or path
+    dataset : name, path, Dataset, or sequence of (recording, label)
+        A name that ``evsim evaluate`` knows (with `root`); a folder of classes or a file of labelled recordings; or
+        any object with a length whose entries are (recording, label), like a dataset of tonic or PyTorch with its
+        transforms: a recording is whatever `TrainedNetwork.run` takes.
+    root : str, optional
+        Where the named dataset is.
+    split : {"test", "train"}
+    limit, shuffle_seed : int, optional
+        Only so many recordings; after a shuffle by this seed.
+    split_by, fit, normalise : optional
+        How recordings become steps, as in `TrainedNetwork.run`.
+    workers : int, optional
+        Threads; as many as cores when left out. Entries of a sequence are fetched by one thread at a time.
+    watch : callable, optional
+        Is shown each outcome.
+
+    Returns
+    -------
+    EvaluationReport
+
+    Raises
+    ------
+    EvsimError
+        The dataset cannot be read, or does not fit the network.
+    """
+    preparation = Preparation(split_by, fit)
+    evaluation = evaluation_of(
+        network, dataset, preparation, Choice(limit, shuffle_seed), root=root, split=split, normalise=normalise
+    )
+    return evaluation.run(Threads(workers), watch=watch)
+
+
+def evaluation_of(
+    network: TrainedNetwork | str | os.PathLike,
+    dataset: object,
+    preparation: Preparation,
+    choice: Choice,
+    *,
+    root: str | None = None,
+    split: str = "test",
+    download: bool = False,
+    class_order: str = "lexicographic",
+    normalise: str | tuple | None = None,
+    order: str = "stage",
+    crop_pct: float | None = None,
+    precision: str | None = None,
+) -> Evaluation:
+    """A network before a dataset, ready to run with any crew and journal."""
+    found = _found(dataset, root, FindOptions(split, download, class_order))
+    if isinstance(network, TrainedNetwork):
+        plan = Plan(network.origin["file"], found.kind, preparation, normalise, order, crop_pct, network.precision)
+        examiner = Examiner(plan, network.network, network.weights, network.origin["sha256"])
+        return Evaluation(plan, found, choice, examiner)
+    return Evaluation(
+        Plan(os.fspath(network), found.kind, preparation, normalise, order, crop_pct, precision), found, choice
+    )
+
+
+def _found(dataset: object, root: str | None, options: FindOptions) -> Dataset:
+    if isinstance(dataset, Dataset):
+        return dataset
+    if isinstance(dataset, (str, os.PathLike)):
+        return find_dataset(os.fspath(dataset), root, options)
+    from evsim.api.sequence import dataset_of
+
+    return dataset_of(dataset)

@@ -1,0 +1,65 @@
+"""load: a trained network from a bundled name, a weights file or a training checkpoint."""
+
+from __future__ import annotations
+
+import os
+
+from evsim.api.trained_network import TrainedNetwork
+from evsim.arithmetic.precision import check_precision
+from evsim.errors import EvsimError
+from evsim.loading.file_kind import is_weights
+from evsim.loading.importing import build_network, import_checkpoint, load_network
+from evsim.loading.zoo import find_weights
+from evsim.runs.run import origin_of
+
+__all__ = ["load"]
+
+
+def load(
+    source: str | os.PathLike[str], *, precision: str | None = None, ema: bool = False, **settings: object
+) -> TrainedNetwork:
+    """A trained network, ready to run.
+
+    Parameters
+    ----------
+    source : str or path
+        Name of a bundled network (``evsim.bundled()`` lists them), a weights file of evsim (``.npz``), or a PyTorch or
+        safetensors checkpoint, which is read without PyTorch and without executing its pickle.
+    precision : {"float32", "int16", "int8"}, optional
+        None takes what the weights file says, which is float32 unless it was imported otherwise.
+    ema : bool
+        Of a checkpoint, take the moving-average weights.
+    **settings
+        Of a checkpoint, the hyper-parameters that it cannot tell: ``n_steps=16``, ``pooling_stat="0011"``.
+
+    Returns
+    -------
+    TrainedNetwork
+
+    Raises
+    ------
+    EvsimError
+        No such file or name, unreadable, of no known family, or a hyper-parameter is missing; the message names it.
+
+    Examples
+    --------
+    >>> net = evsim.load("sdt-nmnist")
+    >>> net = evsim.load("model_best.pth.tar", n_steps=16)
+    """
+    if precision is not None:
+        check_precision(precision, "precision")
+    path = find_weights(os.fspath(source))
+    if is_weights(path):
+        if settings or ema:
+            told = ", ".join(settings) or "ema"
+            raise EvsimError(f"{path}: {told} is for a checkpoint, and this weights file has all it needs")
+        network, weights = load_network(path, precision)
+        return TrainedNetwork(network, weights, origin_of(path))
+    weights, notes = import_checkpoint(path, {name: _text(value) for name, value in settings.items()}, ema)
+    network = build_network(weights, path, spends=True, precision=precision)
+    return TrainedNetwork(network, weights, origin_of(path), tuple(notes))
+
+
+def _text(value: object) -> str:
+    """A setting as the command line spells it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
