@@ -16,7 +16,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
-    "AuditReport": "auditing.sheet:Report",
+    "AuditReport": "api.audit_report",
     "Counts": "api.counts",
     "EvsimError": "errors",
     "LayerSpikes": "api.layer_spikes",
@@ -31,7 +31,7 @@ _HOME = {
     "read_recording": "recordings.read",
     "verify": "api.verify",
 }
-"""Public name: the module that holds it, and its name there where that differs."""
+"""Public name: the module that holds it."""
 
 __all__ = sorted(_HOME)
 
@@ -39,8 +39,7 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module 'evsim' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    module, _, there = _HOME[name].partition(":")
-    found = globals()[name] = getattr(import_module(f"evsim.{module}"), there or name)
+    found = globals()[name] = getattr(import_module(f"evsim.{_HOME[name]}"), name)
     return found
 
 

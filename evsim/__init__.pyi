@@ -1,3 +1,4 @@
+from evsim.api.audit_report import AuditReport as AuditReport
 from evsim.api.audit import audit as audit
 from evsim.api.audit import lint as lint
 from evsim.api.counts import Counts as Counts

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from evsim.api.audit_report import AuditReport
 from evsim.api.load import load
 from evsim.api.recordings import digest_of, is_path, recordings_of
 from evsim.api.trained_network import TrainedNetwork
@@ -14,7 +15,6 @@ from evsim.auditing.audit_report import Found, lint_report, report_of
 from evsim.auditing.collect import Prepared, audit_prepared, audit_traces, prepare_files
 from evsim.auditing.conventions import choose_conventions
 from evsim.auditing.energy_model import choose_models
-from evsim.auditing.sheet import Report
 from evsim.errors import EvsimError
 from evsim.runs.preparation import Preparation, fit_recording, read_options
 
@@ -35,7 +35,7 @@ def audit(
     order: str = "stage",
     command: str = "evsim.audit",
     advance: Advance = lambda done, total: None,
-) -> Report:
+) -> AuditReport:
     """Count every operation of a network on recordings, beside the published ways to count, and price it.
 
     Parameters
@@ -61,8 +61,8 @@ def audit(
 
     Returns
     -------
-    Report
-        ``evsim.AuditReport``: `sheets`, ``to_pandas(sheet)``, ``to_latex(sheet)``, ``write(format)``.
+    AuditReport
+        `sheets`, ``to_pandas(sheet)``, ``to_latex(sheet)``, ``write(format)``.
 
     Raises
     ------
@@ -75,11 +75,11 @@ def audit(
     if traces:
         if network is not None or recordings is not None:
             raise EvsimError("traces: a recorded run has its network and recording; leave those out")
-        return report_of([audit_traces([os.fspath(path) for path in traces])], *asked, command)
+        return AuditReport.of(report_of([audit_traces([os.fspath(path) for path in traces])], *asked, command))
     nets = [_loaded(one) for one in _several(network if network is not None else "sdt-nmnist")]
     shown = nets[0].default_recording() if recordings is None else recordings
     found = [_audited(net, shown, preparation or Preparation(), order, advance) for net in nets]
-    return report_of(found, *asked, command)
+    return AuditReport.of(report_of(found, *asked, command))
 
 
 def lint(
@@ -90,17 +90,17 @@ def lint(
     preparation: Preparation | None = None,
     command: str = "evsim.lint",
     advance: Advance = lambda done, total: None,
-) -> Report:
+) -> AuditReport:
     """List each place where a network is not spike-driven, with its share, and check the paper's four claims.
 
     Parameters are those of `audit`. The sheet "claims" says of each claim whether it holds, the sheet "places" where
     not.
     """
     if traces:
-        return lint_report(audit_traces([os.fspath(path) for path in traces]), command)
+        return AuditReport.of(lint_report(audit_traces([os.fspath(path) for path in traces]), command))
     net = _loaded(network)
     shown = net.default_recording() if recordings is None else recordings
-    return lint_report(_audited(net, shown, preparation or Preparation(), "stage", advance), command)
+    return AuditReport.of(lint_report(_audited(net, shown, preparation or Preparation(), "stage", advance), command))
 
 
 def _audited(net: TrainedNetwork, recordings: object, preparation: Preparation, order: str, advance: Advance) -> Found:

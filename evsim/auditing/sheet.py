@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from html import escape
+from dataclasses import asdict, dataclass, field
 
 from evsim.auditing.estimate import Estimate
 from evsim.errors import EvsimError
@@ -86,65 +85,15 @@ class Report:
                 return sheet
         raise EvsimError(f"{self.title}: no sheet {key!r}; there is {', '.join(sheet.key for sheet in self.sheets)}")
 
-    def write(self, format: str, sheet: str | None = None) -> str:
-        """The report, or one sheet of it, as text: table, csv, json, markdown or latex."""
-        from evsim.auditing.formats import write_report
-
-        return write_report(self if sheet is None else replace(self, sheets=[self[sheet]]), format)
-
-    def to_latex(self, sheet: str | None = None) -> str:
-        """LaTeX of the report, or of one sheet."""
-        return self.write("latex", sheet)
-
     def to_dict(self, sheet: str) -> list[dict[str, object]]:
         """The rows of one sheet as plain values; a mean over recordings as mean, sd, low, high and n."""
         return [{key: _plain(value) for key, value in row.items()} for row in self[sheet].rows]
-
-    def to_pandas(self, sheet: str):
-        """One sheet as a `pandas.DataFrame`; of a mean over recordings the columns KEY, KEY_low and KEY_high.
-
-        Raises
-        ------
-        EvsimError
-            pandas is not installed, or no such sheet.
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise EvsimError("to_pandas() needs pandas: pip install pandas, or take to_dict(sheet)") from None
-        return pandas.DataFrame([_spread(row) for row in self[sheet].rows])
-
-    def __repr__(self) -> str:
-        return f"<{self.title}: sheets {', '.join(sheet.key for sheet in self.sheets)}>"
-
-    def _repr_html_(self) -> str:
-        return "".join(_html(sheet) for sheet in self.sheets)
 
 
 def _plain(value: Cell) -> object:
     if isinstance(value, Estimate):
         return value.mean if value.n == 1 else asdict(value)
     return value
-
-
-def _spread(row: dict[str, Cell]) -> dict[str, object]:
-    cells: dict[str, object] = {}
-    for key, value in row.items():
-        cells[key] = value.mean if isinstance(value, Estimate) else value
-        if isinstance(value, Estimate) and value.n > 1:
-            cells |= {f"{key}_low": value.low, f"{key}_high": value.high}
-    return cells
-
-
-def _html(sheet: Sheet) -> str:
-    head = "".join(f"<th>{escape(column.heading)}</th>" for column in sheet.columns)
-    rows = (
-        "".join(f"<td>{escape(cell_text(row.get(column.key), column))}</td>" for column in sheet.columns)
-        for row in sheet.rows
-    )
-    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in sheet.notes)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<h4>{escape(sheet.title)}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
 def cell_text(value: Cell, column: Column) -> str:
