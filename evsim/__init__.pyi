@@ -1,6 +1,6 @@
-from evsim.api.audit_report import AuditReport as AuditReport
 from evsim.api.audit import audit as audit
 from evsim.api.audit import lint as lint
+from evsim.api.audit_report import AuditReport as AuditReport
 from evsim.api.counts import Counts as Counts
 from evsim.api.evaluate import evaluate as evaluate
 from evsim.api.layer_spikes import LayerSpikes as LayerSpikes

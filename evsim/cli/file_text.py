@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterator
+from dataclasses import fields, replace
 
 from evsim.cli.weights_text import describe_weights
 from evsim.errors import EvsimError, RecordingError
+from evsim.loading.file_kind import is_checkpoint, is_weights
+from evsim.recordings.options import ReadOptions
+from evsim.recordings.read import split_index
 
 __all__ = ["describe_file"]
 
 
-def describe_file(path: str) -> Iterator[str]:
+def describe_file(path: str, reading: ReadOptions | None = None, index: str | None = None) -> Iterator[str]:
     """What the file is and what it holds, one fact a line.
+
+    Parameters
+    ----------
+    path : str
+        ``file.h5::12`` is recording 12 of a file that holds many.
+    reading : ReadOptions, optional
+        For a recording, what the user knows better than the file.
+    index : str, optional
+        Which recording of a file that holds several.
 
     Raises
     ------
     EvsimError
         Nothing evsim knows; the message says what was found.
     """
-    if not os.path.isfile(path):
-        raise EvsimError(f"{path}: {'is a folder' if os.path.isdir(path) else 'no such file'}; expected a file")
-    return next(describe for recognises, describe in _KINDS if recognises(path))(path)
+    file = str(split_index(path)[0])
+    if not os.path.isfile(file):
+        raise EvsimError(f"{file}: {'is a folder' if os.path.isdir(file) else 'no such file'}; expected a file")
+    for recognises, describe in _KINDS:
+        if recognises(file):
+            return describe(file)
+    return _describe_recording(path, replace(reading or ReadOptions(), index=index))
 
 
 def _is_trace(path: str) -> bool:
@@ -33,27 +49,6 @@ def _is_trace(path: str) -> bool:
             return "format" in file.attrs and "spikes" in file
     except OSError:
         return False
-
-
-def _is_weights(path: str) -> bool:
-    return "evsim_header.json" in _members(path)
-
-
-def _is_checkpoint(path: str) -> bool:
-    """A torch zip holds data.pkl; a legacy pickle and safetensors are told by how they begin."""
-    if any(name.endswith("/data.pkl") for name in _members(path)):
-        return True
-    with open(path, "rb") as file:
-        head = file.read(16)
-    return head[:1] == b"\x80" or head[8:9] == b"{"
-
-
-def _members(path: str) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return []
 
 
 def _describe_trace(path: str) -> Iterator[str]:
@@ -104,20 +99,21 @@ def _describe_checkpoint(path: str) -> Iterator[str]:
         yield "stored arguments: " + ", ".join(f"{name} {value}" for name, value in told.items())
 
 
-def _describe_recording(path: str) -> Iterator[str]:
+def _describe_recording(path: str, reading: ReadOptions) -> Iterator[str]:
     from evsim.recordings.description import describe
     from evsim.recordings.read import read_recording
 
     try:
-        recording = read_recording(path, normalise="raw")
+        reading = replace(reading, normalise=reading.normalise or "raw")
+        told = {entry.name: getattr(reading, entry.name) for entry in fields(reading)}
+        recording = read_recording(path, **told)
     except RecordingError as error:
         raise EvsimError(f"{error}; neither weights, checkpoint nor trace") from None
     yield from describe(recording)
 
 
 _KINDS = (
-    (_is_weights, _describe_weights),
+    (is_weights, _describe_weights),
     (_is_trace, _describe_trace),
-    (_is_checkpoint, _describe_checkpoint),
-    (lambda path: True, _describe_recording),
+    (is_checkpoint, _describe_checkpoint),
 )

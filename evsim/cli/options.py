@@ -20,7 +20,11 @@ Threads = Annotated[
 ]
 SplitBy = Annotated[str | None, typer.Option(help="Cut events into steps by number or by time.")]
 Fit = Annotated[
-    str | None, typer.Option(help="Bring a sensor to the network's size: crop, pad, downsample=N, average=N.")
+    str | None,
+    typer.Option(
+        help="Bring a sensor to the network's size: crop, crop=TOP:LEFT, pad, resize, resize=HxW, downsample=N, "
+        "average=N; on_off_sum adds a channel. Several with commas."
+    ),
 ]
 Precision = Annotated[
     str | None, typer.Option(help="float32, or int16 or int8 in fixed point; the weights file's own when left out.")

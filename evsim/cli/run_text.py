@@ -32,6 +32,10 @@ def print_report(report: RunReport, trace_path: str | None) -> None:
     fits = console.measure(full, options=console.options.update(width=_UNBOUNDED)).maximum <= console.width
     narrow = [name for name in _COLUMNS if name not in _WIDE_ONLY]
     console.print(full if fits else _table(report, narrow, console.width), width=_UNBOUNDED, crop=False)
+    if not fits:
+        left_out = ", ".join(_WIDE_ONLY)
+        told = f"\n{console.width} columns have no room for {left_out}; a wider window, a pipe or --json shows them"
+        console.print(told, markup=False, soft_wrap=True)
     for line in _outcome(report, trace_path):
         console.print(line, markup=False, soft_wrap=True)
 

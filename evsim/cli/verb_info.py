@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from evsim.cli.reading import reads_recordings
+
 __all__ = ["add_to"]
 
 
@@ -14,9 +16,14 @@ def add_to(app: typer.Typer) -> None:
     app.command("info")(info)
 
 
-def info(file: Annotated[str, typer.Argument(help="Weights, checkpoint, recording or trace.")]) -> None:
+@reads_recordings("split_by", "fit", "crop_pct")
+def info(
+    preparation,
+    file: Annotated[str, typer.Argument(help="Weights, checkpoint, recording or trace, or a bundled name.")],
+) -> None:
     """Describe a weights file, a checkpoint, a recording or a trace: what it is and what it holds."""
     from evsim.cli.file_text import describe_file
+    from evsim.loading.zoo import find_any
 
-    for line in describe_file(file):
+    for line in describe_file(find_any(file), preparation.reading, preparation.index):
         typer.echo(line)

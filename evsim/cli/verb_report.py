@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from evsim.cli.options import WeightsPath
-from evsim.cli.reading import reads_recordings
+from evsim.cli.reading import READING, reads_recordings
 
 __all__ = ["add_to"]
 
@@ -19,7 +19,9 @@ def add_to(app: typer.Typer) -> None:
 
 @reads_recordings()
 def report(
+    context: typer.Context,
     preparation,
+    trace: Annotated[str | None, typer.Option("--trace", "-t", help="A trace; else weights and input are run.")] = None,
     weights: WeightsPath = "sdt-nmnist",
     input: Annotated[
         str | None, typer.Option("--input", "-i", help="Recording; a bundled digit when left out.")
@@ -29,11 +31,17 @@ def report(
     """Write one self-contained HTML page: prediction, layers, operations, energy, lint, rasters, provenance."""
     import evsim
     from evsim.cli.audit_text import command_line
+    from evsim.cli.effect import refuse
     from evsim.cli.output_file import write_output
     from evsim.cli.progress import Progress
-    from evsim.reports import html_page, tell
+    from evsim.reports import html_page, tell, tell_trace
+    from evsim.traces.trace import read_trace
 
-    found = evsim.load(weights).run(input, preparation=preparation, watch=Progress)
-    story = tell(found.report, found.trace, found.audited, found.net.class_names, command_line())
+    if trace is not None:
+        refuse(context, (*READING, "weights", "input"), "a trace has its own, leave it out")
+        story = tell_trace(read_trace(trace), command_line())
+    else:
+        found = evsim.load(weights).run(input, preparation=preparation, watch=Progress)
+        story = tell(found.report, found.trace, found.audited, found.net.class_names, command_line())
     write_output(output, html_page(story).encode("utf-8"))
     typer.echo(f"wrote {output}")

@@ -34,13 +34,15 @@ def run(
     threads: Threads = "1",
     follow: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Predict while events arrive: a growing file or pipe; - is stdin."),
+        typer.Option(metavar="FILE", help="Predict window by window while events arrive: a pipe, a file; - is stdin."),
     ] = None,
     window: Annotated[str, typer.Option(help="With --follow: time covered by a prediction.")] = "100ms",
     hop: Annotated[
         str | None, typer.Option(help="With --follow: time between windows; the window when left out.")
     ] = None,
-    idle: Annotated[str | None, typer.Option(help="With --follow: stop when a file has not grown for so long.")] = None,
+    idle: Annotated[
+        str | None, typer.Option(help="With --follow: wait for a file to grow, and stop when it has not for so long.")
+    ] = None,
 ) -> None:
     """Run a recording through a network event by event: prediction, per-layer table, every operation counted."""
     import evsim

@@ -16,7 +16,7 @@ app = typer.Typer(
     name="evsim",
     help="Run trained spiking transformers event by event, and count every operation where it happens.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -39,6 +39,8 @@ def _collect() -> None:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name.startswith("verb_"):
             importlib.import_module(f"{__package__}.{module.name}").add_to(app)
+    for command in app.registered_commands:  # the first sentence, whole: click would cut it to the line with "..."
+        command.short_help = (command.callback.__doc__ or "").split("\n\n")[0].strip()
 
 
 _collect()

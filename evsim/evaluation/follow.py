@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
@@ -123,9 +125,17 @@ class Follower:
         self._sensor = stream.sensor
 
     def __iter__(self) -> Iterator[WindowPrediction]:
+        if self._sensor is not None:
+            self._refuse_a_size_that_does_not_fit(self._sensor)
         warm_up(self.network)
         for number, (window, closed) in enumerate(self.reader):
             yield self._predict(number, window, closed)
+
+    def _refuse_a_size_that_does_not_fit(self, sensor: tuple[int, int]) -> None:
+        """What is known before the first event is said before the first event."""
+        zero = np.zeros(1, np.int64)
+        one_event = EventRecording(zero, zero, zero, zero, sensor, "followed events", path=self.stream.path)
+        fit_recording(self.network, self.weights, one_event, self.preparation)
 
     def _predict(self, number: int, window: Window, closed: float) -> WindowPrediction:
         begin = time.perf_counter()

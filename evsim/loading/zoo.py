@@ -16,6 +16,7 @@ __all__ = [
     "bundled",
     "bundled_recordings",
     "default_recording",
+    "find_any",
     "find_recording",
     "find_weights",
     "recording_for",
@@ -58,6 +59,13 @@ def find_recording(name_or_path: str) -> str:
     if Path(name_or_path).exists() or Path(name).exists() or Path(name).name != name:
         return name_or_path
     return str(zoo_folder() / name) + sign + index if name in bundled_recordings() else name_or_path
+
+
+def find_any(name_or_path: str) -> str:
+    """A path as it is, or the path of a bundled network or recording called so."""
+    if not Path(name_or_path).exists() and name_or_path in bundled():
+        return find_weights(name_or_path)
+    return find_recording(name_or_path)
 
 
 def bundled_recordings() -> list[str]:

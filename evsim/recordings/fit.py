@@ -103,7 +103,8 @@ def fit_frames(frames: np.ndarray, height: int, width: int, fit: Fit | None = No
     if frames.shape[-2:] != (height, width):
         raise RecordingError(
             f"the recording is {_size(found)} (height x width) but the network takes {height}x{width}; "
-            f"say how to fit it: crop, pad, resize or down-sample{_tried(fit, found, frames.shape[-2:])}"
+            "say with --fit how to fit it: crop, pad, resize, downsample=N or average=N"
+            f"{_tried(fit, found, frames.shape[-2:])}"
         )
     return frames if fit.channels is None else append_sum(frames)
 

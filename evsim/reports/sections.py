@@ -25,6 +25,7 @@ from evsim.reports.element import Markup, element
 from evsim.reports.pictures import picture, zoomable
 from evsim.reports.story import Story
 from evsim.reports.tables import sheet_table, term_list
+from evsim.runs.run_report import RunReport
 
 __all__ = ["sections"]
 
@@ -60,9 +61,15 @@ def _summary(story: Story) -> Iterator[Markup]:
         "spikes": f"{spikes:,}: {100 * spikes / max(1, neurons * report.n_steps):.2f} % of neurons and steps",
         "operations": f"{totals.unit_acs:,} additions, {totals.macs:,} products, {totals.masks:,} masks, "
         f"{totals.updates:,} membrane updates",
-        "time": f"{report.wall_seconds:.3f} s and {report.compile_seconds:.2f} s to prepare kernels",
+        **_time(report),
     })  # fmt: skip
     yield from (element("p", note, class_="note") for note in report.notes)
+
+
+def _time(report: RunReport) -> dict[str, str]:
+    if report.wall_seconds is None:
+        return {}
+    return {"time": f"{report.wall_seconds:.3f} s and {report.compile_seconds:.2f} s to prepare kernels"}
 
 
 def _verdict(story: Story) -> str:

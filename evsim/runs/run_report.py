@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
-from evsim.engine.ledger import OpCounts
+from evsim.engine.ledger import Ledger, OpCounts
 from evsim.engine.network import Network
-from evsim.engine.simulator import Result
 from evsim.handlers.neurons import Population
 
 __all__ = ["LayerRow", "RunReport", "layer_rows"]
 
 SCHEMA = "evsim-run/1"
+
+
+class Counted(Protocol):
+    """A finished run: a `Result`, or the `Trace` of one."""
+
+    ledger: Ledger
+    n_steps: int
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,10 @@ class RunReport:
         As the recording carries it.
     logits : list of float
     layers : list of LayerRow
-    wall_seconds, compile_seconds : float
-        The run without, and the time spent on, compiling kernels or loading them from the cache.
-    peak_memory_bytes : int
+    wall_seconds, compile_seconds : float or None
+        The run without, and the time spent on, compiling kernels or loading them from the cache; None for a run that
+        is known from its trace.
+    peak_memory_bytes : int or None
         Of the process, as the operating system accounts it.
     version : str
     """
@@ -82,9 +90,9 @@ class RunReport:
     true_class: int | None
     logits: list[float]
     layers: list[LayerRow]
-    wall_seconds: float
-    compile_seconds: float
-    peak_memory_bytes: int
+    wall_seconds: float | None
+    compile_seconds: float | None
+    peak_memory_bytes: int | None
     version: str
 
     @property
@@ -98,7 +106,7 @@ class RunReport:
         return {"schema": SCHEMA, **asdict(self), "layers": layers, "totals": self.totals.as_dict()}
 
 
-def layer_rows(network: Network, result: Result) -> list[LayerRow]:
+def layer_rows(network: Network, result: Counted) -> list[LayerRow]:
     """One row a handler, in run order; a handler that was never called has a row of zeros."""
     totals = result.ledger.by_handler()
     return [_row(handler, totals.get(handler.name, OpCounts()), result.n_steps) for handler in network.handlers]

@@ -1,4 +1,4 @@
-"""Bytes as they arrive: from standard input or a pipe until it is closed, from a file as long as it grows."""
+"""Bytes as they arrive: from standard input or a pipe until it is closed, from a file to its end or as it grows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def arriving_bytes(path: str, idle_seconds: float | None = None) -> Iterator[byt
     path : str
         A file, a named pipe, or "-" for standard input.
     idle_seconds : float, optional
-        Give a file up when it has not grown for so long; without it, never. A pipe ends when its writer closes it.
+        Wait for a file to grow, and give it up when it has not for so long; without it, its end is the end. A pipe
+        ends when its writer closes it.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def _while_growing(path: str, descriptor: int, idle_seconds: float | None) -> It
             last_growth = time.monotonic()  # after the yield: waiting for us is not idleness of the file
         elif os.fstat(descriptor).st_size < n_read:
             raise RecordingError(f"{path}: became shorter while it was followed")
-        elif idle_seconds is not None and time.monotonic() - last_growth >= idle_seconds:
+        elif idle_seconds is None or time.monotonic() - last_growth >= idle_seconds:
             return
         else:
             time.sleep(POLL_SECONDS)
