@@ -253,3 +253,18 @@ def test_one_recording_of_a_batch_by_its_number():
     found = recording_of("x.npy", array, ReadOptions(axes="B T C H W", index="2"), "array")
     assert (found.frames == 2).all()
     assert any("holds 3 recordings" in note for note in found.notes)
+
+
+def test_frames_with_labels_in_a_file_are_a_dataset(net, tmp_path, monkeypatch, capsys):
+    digits = [net.run(f"nmnist_digit_{digit}.h5") for digit in (2, 7, 4)]
+    frames = np.stack([run.spikes["input"].dense() for run in digits])
+    path = tmp_path / "frames.npz"
+    np.savez(path, frames=frames, labels=np.array([2, 7, 4]))
+    report = evsim.evaluate(net, path, workers=1)
+    assert [outcome.prediction for outcome in report.outcomes] == [run.prediction for run in digits]
+    assert [outcome.label for outcome in report.outcomes] == [2, 7, 4]
+    np.testing.assert_array_equal(net.run(path, index=1).logits, digits[1].logits)
+    np.savez(path, frames=frames, labels=np.array([2, 7]))
+    code, _, err = call(monkeypatch, capsys, "evaluate", "-d", path)
+    assert code == 2
+    assert "labels of shape [2]" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 from evsim.recordings.safe_npy import MAX_BYTES, read_npy
 
-__all__ = ["find_images", "read_image"]
+__all__ = ["file_stamp", "find_images", "read_image"]
 
 NPZ_KEYS = (("{0}_x", "{0}_y"), ("x_{0}", "y_{0}"), ("x", "y"), ("images", "labels"))
 FILES = {
@@ -30,7 +31,7 @@ MAX_IDX_BYTES = 2**28
 IDX_IMAGES, IDX_LABELS = 2051, 2049
 
 
-def find_images(kind: str, root: Path, split: str, class_names: tuple[str, ...]) -> Dataset:
+def find_images(kind: str, root: Path, split: str, class_names: tuple[str, ...] | None) -> Dataset:
     """The images of a file, or of the files of `split` in a folder, one item an image.
 
     Raises
@@ -40,7 +41,7 @@ def find_images(kind: str, root: Path, split: str, class_names: tuple[str, ...])
     """
     items = []
     for path in [root] if root.is_file() else _files(root, split):
-        images, labels = _load(str(path), split)
+        images, labels = _load(str(path), split, file_stamp(path))
         if len(images) != len(labels) or labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise RecordingError(f"{path}: {images.shape} images do not go with labels of {labels.shape}")
         stem = path.name.split(".")[0]
@@ -54,10 +55,16 @@ def find_images(kind: str, root: Path, split: str, class_names: tuple[str, ...])
 def read_image(item: Item, normalise) -> Recording:
     """One image; the file is decoded once and kept."""
     split, _, number = str(item.index).partition(":")
-    images, _ = _load(item.path, split)
+    images, _ = _load(item.path, split, file_stamp(item.path))
     options = ReadOptions(normalise=normalise)
     where = f"{item.path}::{number}"
     return check(where, image_of(where, images[int(number)], options, f"image {number}", item.label), options)
+
+
+def file_stamp(path: str | os.PathLike) -> tuple[int, int]:
+    """What tells a file from an earlier one of its name."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size
 
 
 def _files(root: Path, split: str) -> list[Path]:
@@ -68,8 +75,8 @@ def _files(root: Path, split: str) -> list[Path]:
 
 
 @lru_cache(maxsize=6)
-def _load(path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels."""
+def _load(path: str, split: str, stamp: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, kept until the file changes."""
     try:
         if path.endswith(".npz"):
             return _load_npz(path, split)
