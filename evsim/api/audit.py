@@ -71,7 +71,7 @@ def audit(
     """
     asked = choose_conventions(conventions), choose_models(energy)
     if order not in ("step", "stage"):
-        raise EvsimError(f"order {order!r}: expected step or stage")
+        raise EvsimError(f"--order {order}: expected step or stage")
     if traces:
         if network is not None or recordings is not None:
             raise EvsimError("traces: a recorded run has its network and recording; leave those out")

@@ -47,7 +47,7 @@ def load(
     >>> net = evsim.load("model_best.pth.tar", n_steps=16)
     """
     if precision is not None:
-        check_precision(precision, "precision")
+        check_precision(precision)
     path = find_weights(os.fspath(source))
     if is_weights(path):
         if settings or ema:

@@ -131,7 +131,7 @@ class TrainedNetwork:
             The recording cannot be read, can be read in two ways, or does not fit the network.
         """
         if order not in ("step", "stage"):
-            raise EvsimError(f"order {order!r}: expected step or stage")
+            raise EvsimError(f"--order {order}: expected step or stage")
         if preparation is None:
             reading = ReadOptions(layout, sensor, None, unit, normalise, axes=axes)
             preparation = Preparation(split_by, fit, index, crop_pct, reading)

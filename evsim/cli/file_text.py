@@ -12,7 +12,7 @@ from evsim.loading.file_kind import is_checkpoint, is_weights
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import split_index
 
-__all__ = ["describe_file"]
+__all__ = ["describe_file", "is_recording"]
 
 
 def describe_file(path: str, reading: ReadOptions | None = None, index: str | None = None) -> Iterator[str]:
@@ -39,6 +39,12 @@ def describe_file(path: str, reading: ReadOptions | None = None, index: str | No
         if recognises(file):
             return describe(file)
     return _describe_recording(path, replace(reading or ReadOptions(), index=index))
+
+
+def is_recording(path: str) -> bool:
+    """Whether a file is neither weights, checkpoint nor trace; one that is not there may be anything."""
+    file = str(split_index(path)[0])
+    return not os.path.isfile(file) or not any(recognises(file) for recognises, _ in _KINDS)
 
 
 def _is_trace(path: str) -> bool:

@@ -55,7 +55,7 @@ def audit(
     check_format(format)
     asked = {"conventions": convention, "energy": energy, "command": command_line()}
     if trace:
-        refuse(context, (*READING, "input", "weights", "compare", "order"), "a trace has its own, leave it out")
+        refuse(context, (*READING, "input", "weights", "compare", "order"), "--trace has its own, leave it out")
         emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output)
         return
     if compare:

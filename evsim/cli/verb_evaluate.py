@@ -59,6 +59,7 @@ def evaluate(
     from evsim.cli.evaluate_progress import EvaluationProgress
     from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
     from evsim.evaluation import Cluster, Threads
+    from evsim.evaluation.dataset import dataset_names
     from evsim.evaluation.evaluate import Choice
 
     if order not in ("step", "stage"):
@@ -67,6 +68,8 @@ def evaluate(
         refuse(context, ("workers",), "is for this machine, --scheduler for a cluster: say one of them")
     if precision is not None:
         check_precision(precision)
+    if dataset not in dataset_names():
+        refuse(context, ("root", "download"), f"is for a dataset with a name ({', '.join(dataset_names())})")
     told = {"root": root, "split": split, "download": download, "class_order": class_order}
     how = {"order": order, "precision": precision, "crop_pct": preparation.crop_pct}
     evaluation = evaluation_of(weights, dataset, preparation, Choice(limit, shuffle_seed), **told, **how)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evsim.cli.effect import refuse
 from evsim.cli.options import parse_settings
-from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
 
@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_(
+    context: typer.Context,
     checkpoint: Annotated[str, typer.Argument(help="PyTorch checkpoint or safetensors file.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Weights file to write (.npz).")],
     ema: Annotated[bool, typer.Option("--ema", help="Take the moving-average weights.")] = False,
@@ -43,8 +44,8 @@ def import_(
 
     if quantise is not None:
         check_precision(quantise, "--quantise", tuple(BITS))
-    elif input is not None or dataset is not None:
-        raise EvsimError("--input and --dataset are for --quantise: expected --quantise int16 or int8")
+    else:
+        refuse(context, ("input", "dataset"), "is for --quantise: expected --quantise int16 or int8")
     weights, notes = import_checkpoint(checkpoint, parse_settings(settings or []), ema)
     lines = list(_quantise(weights, quantise, input, dataset)) if quantise else []
     write_weights(output, weights)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evsim.cli.reading import reads_recordings
+from evsim.cli.reading import READING, reads_recordings
 
 __all__ = ["add_to"]
 
@@ -18,12 +18,17 @@ def add_to(app: typer.Typer) -> None:
 
 @reads_recordings("split_by", "fit", "crop_pct")
 def info(
+    context: typer.Context,
     preparation,
     file: Annotated[str, typer.Argument(help="Weights, checkpoint, recording or trace, or a bundled name.")],
 ) -> None:
     """Describe a weights file, a checkpoint, a recording or a trace: what it is and what it holds."""
-    from evsim.cli.file_text import describe_file
+    from evsim.cli.effect import refuse
+    from evsim.cli.file_text import describe_file, is_recording
     from evsim.loading.zoo import find_any
 
-    for line in describe_file(find_any(file), preparation.reading, preparation.index):
+    path = find_any(file)
+    if not is_recording(path):
+        refuse(context, READING, f"is for recordings, and {file} is none")
+    for line in describe_file(path, preparation.reading, preparation.index):
         typer.echo(line)

@@ -40,7 +40,7 @@ def lint(
 
     check_format(format)
     if trace:
-        refuse(context, (*READING, "input", "weights"), "a trace has its own, leave it out")
+        refuse(context, (*READING, "input", "weights"), "--trace has its own, leave it out")
         report = evsim.lint(None, traces=[*trace, *(more or [])], command=command_line())
     else:
         inputs = [*(input or []), *(more or [])] or None

@@ -39,7 +39,7 @@ def raster(
 
     chosen, inches = parse_theme(theme), parse_width(width)
     if trace is not None:
-        refuse(context, (*READING, "weights", "input"), "a trace has its own, leave it out")
+        refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
     recorded = trace_of(trace, weights, input, preparation)
     figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi)
     write_figure(figure, output, dpi)

@@ -38,7 +38,7 @@ def report(
     from evsim.traces.trace import read_trace
 
     if trace is not None:
-        refuse(context, (*READING, "weights", "input"), "a trace has its own, leave it out")
+        refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
         story = tell_trace(read_trace(trace), command_line())
     else:
         found = evsim.load(weights).run(input, preparation=preparation, watch=Progress)

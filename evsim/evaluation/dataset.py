@@ -15,7 +15,16 @@ from evsim.recordings.discover import formats_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
-__all__ = ["Dataset", "FindOptions", "Item", "align_classes", "choose_items", "find_dataset", "kind_module"]
+__all__ = [
+    "Dataset",
+    "FindOptions",
+    "Item",
+    "align_classes",
+    "choose_items",
+    "dataset_names",
+    "find_dataset",
+    "kind_module",
+]
 
 CLASS_ORDERS = ("lexicographic", "numeric")
 
@@ -128,6 +137,11 @@ def find_dataset(name: str, root: str | None = None, options: FindOptions | None
     if not dataset.items:
         raise RecordingError(f"{place}: holds no labelled recording ({dataset.kind})")
     return dataset
+
+
+def dataset_names() -> list[str]:
+    """Datasets that are found by name under a root folder."""
+    return list(_kinds())
 
 
 def kind_module(kind: str) -> ModuleType:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evsim import __version__
 from evsim.errors import EvsimError
-from evsim.evaluation.dataset import Dataset, Item, align_classes, choose_items
+from evsim.evaluation.dataset import Dataset, Item, align_classes, choose_items, kind_module
 from evsim.evaluation.examiner import Examiner, Plan
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
@@ -133,6 +133,10 @@ class Evaluation:
         }
 
     def _check(self) -> None:
+        if self.dataset.reader is None and hasattr(kind_module(self.dataset.kind), "read"):
+            for name in ("layout", "sensor", "unit", "axes"):
+                if getattr(self.examiner.plan.preparation.reading, name) is not None:
+                    raise EvsimError(f"--{name}: a dataset of kind {self.dataset.kind} knows its files, leave it out")
         if not self.dataset.items:
             raise EvsimError("no recording is left after --limit")
         ids = {item.id for item in self.dataset.items}

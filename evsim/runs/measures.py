@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 
+from evsim.errors import EvsimError
+
 __all__ = ["compile_clock", "file_sha256", "peak_memory_bytes"]
 
 
@@ -21,11 +23,22 @@ def peak_memory_bytes() -> int:
 
 
 def file_sha256(path: str) -> str:
-    """SHA-256 of a file, read piece by piece."""
+    """SHA-256 of a file, read piece by piece.
+
+    Raises
+    ------
+    EvsimError
+        It cannot be read.
+    """
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except FileNotFoundError:
+        raise EvsimError(f"{path}: no such file") from None
+    except OSError as error:
+        raise EvsimError(f"{path}: cannot be read ({error.strerror or error})") from None
     return digest.hexdigest()
 
 
