@@ -24,6 +24,10 @@ Network = TrainedNetwork | str | os.PathLike
 Advance = Callable[[int, int], None]
 
 
+def _unwatched(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
 def audit(
     network: Network | Sequence[Network] | None = None,
     recordings: object = None,
@@ -34,7 +38,7 @@ def audit(
     preparation: Preparation | None = None,
     order: str = "stage",
     command: str = "evsim.audit",
-    advance: Advance = lambda done, total: None,
+    advance: Advance | None = None,
 ) -> AuditReport:
     """Count every operation of a network on recordings, beside the published ways to count, and price it.
 
@@ -56,7 +60,7 @@ def audit(
     order : {"stage", "step"}
     command : str
         What repeats this audit, for its footer.
-    advance : callable
+    advance : callable, optional
         Told after each recording how many are done, of how many.
 
     Returns
@@ -78,7 +82,7 @@ def audit(
         return AuditReport.of(report_of([audit_traces([os.fspath(path) for path in traces])], *asked, command))
     nets = [_loaded(one) for one in _several(network if network is not None else "sdt-nmnist")]
     shown = nets[0].default_recording() if recordings is None else recordings
-    found = [_audited(net, shown, preparation or Preparation(), order, advance) for net in nets]
+    found = [_audited(net, shown, preparation or Preparation(), order, advance or _unwatched) for net in nets]
     return AuditReport.of(report_of(found, *asked, command))
 
 
@@ -89,7 +93,7 @@ def lint(
     traces: Sequence[str] | None = None,
     preparation: Preparation | None = None,
     command: str = "evsim.lint",
-    advance: Advance = lambda done, total: None,
+    advance: Advance | None = None,
 ) -> AuditReport:
     """List each place where a network is not spike-driven, with its share, and check the paper's four claims.
 
@@ -100,7 +104,9 @@ def lint(
         return AuditReport.of(lint_report(audit_traces([os.fspath(path) for path in traces]), command))
     net = _loaded(network)
     shown = net.default_recording() if recordings is None else recordings
-    return AuditReport.of(lint_report(_audited(net, shown, preparation or Preparation(), "stage", advance), command))
+    return AuditReport.of(
+        lint_report(_audited(net, shown, preparation or Preparation(), "stage", advance or _unwatched), command)
+    )
 
 
 def _audited(net: TrainedNetwork, recordings: object, preparation: Preparation, order: str, advance: Advance) -> Found:

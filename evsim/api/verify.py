@@ -28,7 +28,7 @@ def verify(
     limit: int | None = None,
     preparation: Preparation | None = None,
     order: str = "stage",
-    watch: Callable[[int], None] = lambda n_done: None,
+    watch: Callable[[int], None] | None = None,
 ) -> Verification:
     """Compare a network with the PyTorch model it came from on three levels: exact, local, free-running.
 
@@ -46,7 +46,7 @@ def verify(
     preparation : Preparation, optional
         How recordings become steps.
     order : {"stage", "step"}
-    watch : callable
+    watch : callable, optional
         Told how many recordings have been compared.
 
     Returns
@@ -75,7 +75,11 @@ def verify(
         samples = (steps for steps, _ in steps_of(net, recording, told))
     else:
         samples = _steps_of_dataset(net, dataset, root, limit, told)
-    return verify_against_dense(net.network, os.fspath(against_torch), samples, order, watch)
+    return verify_against_dense(net.network, os.fspath(against_torch), samples, order, watch or _unwatched)
+
+
+def _unwatched(n_done: int) -> None:
+    """Nobody wants to know."""
 
 
 def _steps_of_dataset(net: TrainedNetwork, dataset: str, root: str | None, limit: int | None, told: Preparation):
