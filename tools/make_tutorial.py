@@ -20,7 +20,9 @@ This notebook takes a training checkpoint of a Spike-driven Transformer, as the 
 and pictures of a paper. No PyTorch and no GPU are needed. Replace the two paths by your own and run it again.""",
     """import evsim
 
-checkpoint, recording = "../tests/data/sdt_cifar10dvs_erode_tet.model_best.pth.tar", "../tests/data/sdt_cifar10dvs_erode_tet.npz"
+folder = "../tests/data/"
+checkpoint = folder + "sdt_cifar10dvs_erode_tet.model_best.pth.tar"
+recording = folder + "sdt_cifar10dvs_erode_tet.npz"
 net = evsim.load(checkpoint)
 net""",
     """The checkpoint was read without executing its pickle. What its tensors do not tell was taken from the arguments
@@ -47,8 +49,7 @@ print(gate, gate.dense().shape)""",
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
 run.plot.raster("block.0.attn.q_lif", ax=axes[0])
-run.plot.rates(ax=axes[1])
-figure""",
+run.plot.rates(ax=axes[1]);""",
     """A trained network comes with evsim. Its audit on ten recordings, beside the published ways to count:""",
     """trained = evsim.load("sdt-nmnist")
 report = evsim.audit(trained, [f"nmnist_digit_{digit}.h5" for digit in range(10)])
