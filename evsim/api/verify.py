@@ -72,7 +72,7 @@ def verify(
     from evsim.traces.dense_model import verify_against_dense
 
     if dataset is None:
-        samples = (steps for steps, _ in steps_of(net, recording, told))
+        samples = (steps for steps, _ in steps_of(net.network, net.weights, recording, told))
     else:
         samples = _steps_of_dataset(net, dataset, root, limit, told)
     return verify_against_dense(net.network, os.fspath(against_torch), samples, order, watch or _unwatched)
