@@ -16,7 +16,7 @@ import numpy as np
 from evsim.arithmetic.precision import FLOAT, PRECISIONS
 from evsim.checkpoints.array_member import decode_array, encode_array
 from evsim.checkpoints.bounded_zip import BoundedZip
-from evsim.checkpoints.finite import check_finite
+from evsim.checkpoints.numbers import check_numbers
 from evsim.checkpoints.refusal import Refused, naming, shown
 
 __all__ = ["Weights", "read_weights", "write_weights"]
@@ -78,7 +78,7 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
         _check_header(header)
         members = {HEADER: _encode_header(header)}
         members |= {_member_name(name): encode_array(np.asarray(array)) for name, array in weights.tensors.items()}
-        check_finite(weights.tensors)
+        check_numbers(weights.tensors)
         _write_whole(Path(path), members)
 
 
@@ -110,7 +110,7 @@ def _read(file: BinaryIO) -> Weights:
     _check_header(header)
     names = [name for name in archive.names() if name != HEADER]
     tensors = {_tensor_name(name): _decode_member(name, archive.read(name)) for name in names}
-    check_finite(tensors)
+    check_numbers(tensors)
     return Weights(tensors, header)
 
 
