@@ -22,7 +22,13 @@ from evsim.errors import CheckpointError
 __all__ = ["build_network", "import_checkpoint", "load_network"]
 
 
-def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) -> tuple[Weights, list[str]]:
+def import_checkpoint(
+    path: str,
+    options: Mapping[str, str],
+    ema: bool = False,
+    key: str | None = None,
+    prefix: str | None = None,
+) -> tuple[Weights, list[str]]:
     """Weights (tensors and names unchanged, dead tensors dropped) and notes for the user.
 
     Parameters
@@ -34,29 +40,41 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
         its recordings were prepared, for the weights file to remember; ``family``, where tensor names do not tell.
     ema : bool
         Take the moving-average weights.
+    key : str, optional
+        The keys that lead to the state dict, joined by dots, where the file holds several dicts of tensors.
+    prefix : str, optional
+        Take only the tensors whose names begin so.
 
     Raises
     ------
     CheckpointError
-        Unreadable, hostile, of no known family, tensors missing or unknown, or a hyper-parameter nobody told.
+        Unreadable, hostile, of no known family, tensors missing, unknown or no numbers, or hyper-parameters that
+        nobody told, all of them named.
     """
-    checkpoint = read_checkpoint(path, ema=ema)
-    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    checkpoint = read_checkpoint(path, ema=ema, key=key, prefix=prefix)
+    found, stripped = strip_common_prefix(path, checkpoint.tensors, is_recognised)
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
     choices = Choices(checkpoint.path, checkpoint.args, options)
-    module = _family(choices, shapes)
-    hp = module.read_hyper_parameters(shapes, choices)
+    with choices.collected():
+        module = _family(choices, shapes)
+        hp = module.read_hyper_parameters(shapes, choices)
     preparation = read_preparation(choices)
     choices.refuse_unknown()
-    tensors, dropped = select_tensors(checkpoint.path, checkpoint.tensors, *module.tensor_shapes(hp))
-    module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
+    tensors, dropped = select_tensors(checkpoint.path, found, *module.tensor_shapes(hp))
+    with naming(path):
+        check_numbers(tensors)
+    with _named(path, module.FAMILY):
+        module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
+    normalisation, ignored = _normalisation(checkpoint.args, hp.in_channels)
     header = {
         "format_version": 1,
         "family": module.FAMILY,
         "title": module.TITLE,
         "hyper_parameters": asdict(hp),
         "class_names": class_names(checkpoint.args.get("dataset"), hp.n_classes),
-        "normalisation": _normalisation(checkpoint),
+        "normalisation": normalisation,
         "input": preparation,
+        "assumed": choices.assumed,
         "source": {
             "file": checkpoint.path.replace("\\", "/").rsplit("/", 1)[-1],
             "sha256": checkpoint.sha256,
@@ -64,7 +82,7 @@ def import_checkpoint(path: str, options: Mapping[str, str], ema: bool = False) 
         },
         "dropped": dropped,
     }
-    return Weights(tensors, header), [*checkpoint.notes, *choices.notes]
+    return Weights(tensors, header), [*checkpoint.notes, *stripped, *choices.notes, *ignored]
 
 
 def build_network(
@@ -86,16 +104,29 @@ def build_network(
 
 
 def _build(weights: Weights, path: str, spends: bool) -> Network:
-    module = networks.family(weights.header["family"])
-    hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
-    try:
+    with naming(path):
+        module = networks.family(weights.header["family"])
+    with _named(path, module.FAMILY):
+        hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
+        check_class_names(weights.header, hp)
         tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
         if spends:
             tensors = Expendable(tensors)
             weights.tensors.clear()
         return module.build(tensors, hp)
+
+
+@contextmanager
+def _named(path: str, family: str) -> Iterator[None]:
+    """Whatever goes wrong when a network is built is the fault of the file: its name begins the message."""
+    try:
+        with naming(path), bounded(MOST_VALUES):
+            yield
+    except EvsimError as error:
+        text = str(error)
+        raise CheckpointError(text if text.startswith(path) else f"{path}: {text}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its hyper-parameters describe no {module.FAMILY} network ({error})") from error
+        raise CheckpointError(f"{path}: its hyper-parameters describe no {family} network ({error})") from error
 
 
 def load_network(path: str, precision: str | None = FLOAT) -> tuple[Network, Weights]:
@@ -111,8 +142,17 @@ def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleTy
     return networks.recognise(choices.path, shapes, named, choices.args.get("model"))
 
 
-def _normalisation(checkpoint: Checkpoint) -> dict | None:
-    mean, std = checkpoint.args.get("mean"), checkpoint.args.get("std")
-    if not mean or not std:
-        return None
-    return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
+def _normalisation(args: Mapping[str, object], n_channels: int) -> tuple[dict | None, list[str]]:
+    """Mean and standard deviation of each channel as the arguments have them, and a note where they are no such thing."""
+    stored = {name: args.get(name) for name in ("mean", "std")}
+    if not all(stored.values()):
+        return None, []
+    try:
+        found = {name: [float(value) for value in values] for name, values in stored.items()}
+        check_normalisation(found)
+        if {len(values) for values in found.values()} != {n_channels}:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        said = " and ".join(f"{name} = {shown(value)}" for name, value in stored.items())
+        return None, [f"no normalisation: the arguments say {said}, expected {n_channels} numbers each, none of std 0"]
+    return found, []
