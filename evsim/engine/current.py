@@ -20,9 +20,10 @@ __all__ = ["Current", "CurrentRows", "Taker", "Values", "bounded"]
 
 @dataclass
 class Values:
-    """How many values the currents declared so far have in a step, and how many they may have."""
+    """How many values the currents declared so far have over all steps, and how many they may have."""
 
     most: int
+    n_steps: int
     declared: int = 0
 
 
@@ -30,15 +31,15 @@ _VALUES: ContextVar[Values | None] = ContextVar("values", default=None)
 
 
 @contextmanager
-def bounded(most: int) -> Iterator[Values]:
-    """While a network is built from a stranger's file, refuse currents that are larger than `most` values together.
+def bounded(most: int, n_steps: int) -> Iterator[Values]:
+    """While a network is built from a stranger's file, refuse currents of more than `most` values over all its steps.
 
     Raises
     ------
     NetworkError
         By the `Current` that would be too many, before anything of its size is allocated.
     """
-    token = _VALUES.set(Values(most))
+    token = _VALUES.set(Values(most, n_steps))
     try:
         yield _VALUES.get()
     finally:
@@ -207,10 +208,11 @@ def _declare(n_values: int) -> None:
     values = _VALUES.get()
     if values is None:
         return
-    values.declared += n_values
+    values.declared += n_values * values.n_steps
     if values.declared > values.most:
         raise NetworkError(
-            f"a network of more than {values.most:,} neurons and currents: its input is too large for these weights"
+            f"more than {values.most:,} values of currents in {values.n_steps} steps: height, width or n_steps are too "
+            "large for a file of so few weights"
         )
 
 

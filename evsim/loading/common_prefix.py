@@ -74,9 +74,7 @@ def _leave_out(tensors: dict[str, np.ndarray], averages: list[str]) -> tuple[dic
     return (kept, [f"{unused}: --prefix takes it"]) if averages else (tensors, [])
 
 
-def _strip(
-    tensors: dict[str, np.ndarray], prefix: str, notes: list[str]
-) -> tuple[dict[str, np.ndarray], list[str]]:
+def _strip(tensors: dict[str, np.ndarray], prefix: str, notes: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:
     stripped = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     if len(stripped) != len(tensors):
         raise Refused(f"has tensors whose names differ only by {prefix!r}; say which with --prefix")

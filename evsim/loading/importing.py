@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import ModuleType
+
+import numpy as np
 
 from evsim import networks
 from evsim.arithmetic.fixed_point import fix
 from evsim.arithmetic.precision import FLOAT
 from evsim.checkpoints.assembly import Expendable
-from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from evsim.checkpoints.checkpoint import read_checkpoint
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.class_names import class_names
 from evsim.checkpoints.fit import select_tensors
 from evsim.checkpoints.header import check_preparation, read_header_values, read_preparation
+from evsim.checkpoints.header_check import check_normalisation
+from evsim.checkpoints.numbers import check_numbers
+from evsim.checkpoints.refusal import naming, shown
 from evsim.checkpoints.weights import Weights, read_weights
+from evsim.engine.current import bounded
 from evsim.engine.network import Network
-from evsim.errors import CheckpointError
+from evsim.errors import CheckpointError, NetworkError
+from evsim.loading.common_prefix import strip_common_prefix
 
 __all__ = ["build_network", "import_checkpoint", "load_network"]
+
+_ALWAYS_ALLOWED = 2**28
+_VALUES_PER_WEIGHT = 16
+"""Values of all currents over all steps: a network of 66 million weights on images of 288x288 has 150 million."""
 
 
 def import_checkpoint(
@@ -52,7 +64,7 @@ def import_checkpoint(
         nobody told, all of them named.
     """
     checkpoint = read_checkpoint(path, ema=ema, key=key, prefix=prefix)
-    found, stripped = strip_common_prefix(path, checkpoint.tensors, is_recognised)
+    found, stripped = strip_common_prefix(path, checkpoint.tensors, networks.is_known)
     shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
     choices = Choices(checkpoint.path, checkpoint.args, options)
     with choices.collected():
@@ -63,7 +75,7 @@ def import_checkpoint(
     tensors, dropped = select_tensors(checkpoint.path, found, *module.tensor_shapes(hp))
     with naming(path):
         check_numbers(tensors)
-    with _named(path, module.FAMILY):
+    with _named(path, module.FAMILY, tensors, hp.n_steps):
         module.build(tensors, hp)  # a weights file that cannot be built is of no use to anybody
     normalisation, ignored = _normalisation(checkpoint.args, hp.in_channels)
     header = {
@@ -104,11 +116,10 @@ def build_network(
 
 
 def _build(weights: Weights, path: str, spends: bool) -> Network:
-    with naming(path):
+    n_steps = weights.header["hyper_parameters"].get("n_steps", 1)
+    with _named(path, str(weights.header["family"]), weights.tensors, n_steps if type(n_steps) is int else 1):
         module = networks.family(weights.header["family"])
-    with _named(path, module.FAMILY):
         hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
-        check_class_names(weights.header, hp)
         tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
         if spends:
             tensors = Expendable(tensors)
@@ -117,14 +128,20 @@ def _build(weights: Weights, path: str, spends: bool) -> Network:
 
 
 @contextmanager
-def _named(path: str, family: str) -> Iterator[None]:
-    """Whatever goes wrong when a network is built is the fault of the file: its name begins the message."""
+def _named(path: str, family: str, tensors: Mapping[str, np.ndarray], n_steps: int) -> Iterator[None]:
+    """Whatever goes wrong when a network is built is the fault of the file: its name begins the message.
+
+    How large it may be follows from what the file holds: a few numbers in a header cost nothing.
+    """
+    n_weights = sum(tensor.size for tensor in tensors.values())
     try:
-        with naming(path), bounded(MOST_VALUES):
+        with naming(path), bounded(max(_ALWAYS_ALLOWED, _VALUES_PER_WEIGHT * n_weights), n_steps):
             yield
-    except EvsimError as error:
+    except CheckpointError as error:
         text = str(error)
         raise CheckpointError(text if text.startswith(path) else f"{path}: {text}") from None
+    except NetworkError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its hyper-parameters describe no {family} network ({error})") from error
 
