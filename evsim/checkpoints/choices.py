@@ -14,6 +14,10 @@ __all__ = ["Choices"]
 _MISSING = object()
 
 
+class _Nonsense(CheckpointError):
+    """A value that somebody did give, and that is none."""
+
+
 class Choices:
     """What the training script stored, overruled by what the user said; never a guess.
 
@@ -55,6 +59,8 @@ class Choices:
         self._missing = {}
         try:
             yield
+        except _Nonsense:
+            raise
         except CheckpointError:
             if not self._missing:
                 raise
@@ -162,7 +168,7 @@ class Choices:
         try:
             return kind(value)
         except (ValueError, TypeError, OverflowError) as error:
-            raise CheckpointError(f"{self.path}: {name} = {shown(value)}: {error}") from None
+            raise _Nonsense(f"{self.path}: {name} = {shown(value)}: {error}") from None
 
 
 def _listed(stored: Mapping[str, object]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from evsim.arithmetic.precision import PRECISIONS
+from evsim.arithmetic.precision import FLOAT, PRECISIONS
 from evsim.checkpoints.refusal import Refused, shown
 
-__all__ = ["FORMAT_VERSION", "check_header", "check_normalisation"]
+__all__ = ["FORMAT_VERSION", "check_entries", "check_header", "check_normalisation"]
 
 FORMAT_VERSION = 1
 
@@ -17,8 +17,8 @@ _LONGEST_TEXT = 2000
 _PLAIN = (str, int, float, bool)
 
 
-def check_header(header: Mapping[str, object]) -> None:
-    """Pass when every entry that evsim reads is of the kind that `evsim import` writes; others may hold anything.
+def check_entries(header: Mapping[str, object]) -> None:
+    """Pass when the entries that every weights file has are there, and of the right type.
 
     Raises
     ------
@@ -32,12 +32,26 @@ def check_header(header: Mapping[str, object]) -> None:
         if name not in header or type(header[name]) not in types:
             expected = " or ".join(kind.__name__ for kind in types)
             raise Refused(f"its header has no {name!r} of the type {expected}")
-    for name, (is_right, expected) in _OPTIONAL.items():
-        if name in header and not is_right(header[name]):
-            raise Refused(f"its header's {name!r} is {shown(header[name])}, expected {expected}")
+    precision = header.get("precision", FLOAT)
+    if type(precision) is not str or precision not in PRECISIONS:
+        raise Refused(f"its header's 'precision' is {shown(precision)}, expected {', '.join(PRECISIONS)}")
     for name in ("class_names", "dropped"):
         if not all(type(entry) is str for entry in header[name] or ()):
             raise Refused(f"its header's {name!r} holds something that is not text")
+
+
+def check_header(header: Mapping[str, object]) -> None:
+    """Pass when every entry that evsim reads is of the kind that `evsim import` writes; others may hold anything.
+
+    Raises
+    ------
+    Refused
+        Naming the entry, what it holds and what was expected.
+    """
+    check_entries(header)
+    for name, (is_right, expected) in _OPTIONAL.items():
+        if name in header and not is_right(header[name]):
+            raise Refused(f"its header's {name!r} is {shown(header[name])}, expected {expected}")
     _check_hyper_parameters(header["hyper_parameters"])
     _check_class_names(header)
     if header["normalisation"] is not None:
@@ -109,7 +123,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "dropped": (list,),
 }
 _OPTIONAL: dict[str, tuple[Callable[[object], bool], str]] = {
-    "precision": (lambda value: type(value) is str and value in PRECISIONS, ", ".join(PRECISIONS)),
     "title": (_is_text, "a line of text"),
     "family": (_is_text, "a line of text"),
     "input": (lambda value: value is None or _holds(_is_text_or_nothing)(value), "texts by name, or null"),

@@ -15,7 +15,7 @@ import numpy as np
 
 from evsim.checkpoints.array_member import decode_array, encode_array
 from evsim.checkpoints.bounded_zip import BoundedZip
-from evsim.checkpoints.header_check import FORMAT_VERSION, check_header
+from evsim.checkpoints.header_check import FORMAT_VERSION, check_entries, check_header
 from evsim.checkpoints.numbers import check_numbers
 from evsim.checkpoints.refusal import Refused, naming, shown
 from evsim.plain_text import plain_values
@@ -68,7 +68,7 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     """
     with naming(path):
         header = _DEFAULTS | plain_values(weights.header)
-        check_header(header)
+        check_entries(header)
         members = {HEADER: _encode_header(header)}
         members |= {_member_name(name): encode_array(np.asarray(array)) for name, array in weights.tensors.items()}
         check_numbers(weights.tensors)

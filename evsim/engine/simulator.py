@@ -83,6 +83,8 @@ def simulate(
     ------
     RecordingError
         An input event lies outside the network's input.
+    NetworkError
+        A logit is not a finite number: sums overflowed, and nothing can be told from them.
     """
     _check_places(network, recording)
     network.reset()
@@ -96,7 +98,14 @@ def simulate(
         for probe in probes:
             probe.show(name, step, spikes)
     readout = network.readout
-    return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+    by_step = readout.logits_by_step(n_steps)
+    if not np.isfinite(by_step).all():
+        step, index = np.argwhere(~np.isfinite(by_step))[0]
+        raise NetworkError(
+            f"{network.name}: logit {index} of step {step} is {by_step[step, index]}, no finite number: the weights or "
+            "the input are too large for float32, so there is no prediction"
+        )
+    return Result(readout.logits(n_steps), by_step, ledger, n_steps)
 
 
 def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> Iterator[Sent]:

@@ -11,7 +11,7 @@ from evsim.checkpoints.weights import Weights, read_weights
 from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
 from evsim.engine.twin import twin
-from evsim.errors import EvsimError
+from evsim.errors import EvsimError, NetworkError
 from evsim.evaluation.dataset import Item, Reader, kind_module
 from evsim.evaluation.outcome import TOP, Outcome
 from evsim.loading.importing import build_network
@@ -102,7 +102,10 @@ class Examiner:
             steps = self.steps(item)
         except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
-        result = simulate(self.network, steps.spikes, order=self.plan.order)
+        try:
+            result = simulate(self.network, steps.spikes, order=self.plan.order)
+        except NetworkError as error:
+            return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()
         return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)

@@ -160,7 +160,7 @@ def _family(choices: Choices, shapes: Mapping[str, tuple[int, ...]]) -> ModuleTy
 
 
 def _normalisation(args: Mapping[str, object], n_channels: int) -> tuple[dict | None, list[str]]:
-    """Mean and standard deviation of each channel as the arguments have them, and a note where they are no such thing."""
+    """Mean and standard deviation of the channels as the arguments have them, or a note where they make none."""
     stored = {name: args.get(name) for name in ("mean", "std")}
     if not all(stored.values()):
         return None, []

@@ -156,7 +156,6 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         variant=name,
         depth=len({name.split(".")[1] for name in shapes if name.startswith("block.")}),
         n_channels=n_channels,
-        n_heads=_take_heads(choices, variant, n_channels),
         mlp_ratio=shape_of(choices.path, shapes, fc1, variant.mlp_axes, "Spikformer")[0] // max(n_channels, 1),
         in_channels=stem[1],
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Spikformer")[0],
@@ -165,6 +164,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         width=width,
         attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", constant=variant.attn_scale),
         pooling_stat=choices.take("pooling_stat", pooling_stat, "which stages pool", constant=variant.pooling_stat),
+        n_heads=_take_heads(choices, variant, n_channels),
         **take_neuron_constants(choices),
     )
 
