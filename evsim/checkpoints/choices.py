@@ -150,12 +150,12 @@ class Choices:
 
     def _assume(self, name: str, kind: Callable, meaning: str, default: object, constant: object):
         if constant is not _MISSING:
-            self.assumed[name] = f"{constant}, as the official code has it ({meaning})"
+            self.assumed[name] = f"{constant}, as the official code has it"
             return constant
         if default is _MISSING:
             return self.ask(name, kind, meaning)
         if default not in (None, ""):
-            self.assumed[name] = f"{default}, the default of this family ({meaning})"
+            self.assumed[name] = f"{default}, the default of this family"
             self.notes.append(f"{name} = {default}, the default of this family: no file stores it ({meaning})")
         return default
 

@@ -16,6 +16,7 @@ from evsim.checkpoints.tensor_names import plain_names, select_prefix
 __all__ = ["Unwrapped", "unwrap"]
 
 _ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg", "options")
+_EXPECTED = ("state_dict", "model")
 _TOP = "."
 
 
@@ -65,6 +66,8 @@ def unwrap(payload: object, ema: bool, key: str | None = None, prefix: str | Non
         notes += ("a moving average (EMA) of the weights is present and was not used",)
     elif averages and not ema:
         notes += (f"took the moving average (EMA) under {shown(path)}, the only weights there are",)
+    if path not in (_TOP, *_EXPECTED, *averages):
+        notes += (f"took the weights from under {shown(path)}",)
     args, told = _arguments(payload)
     return Unwrapped(tensors, args, _describe(payload, path), notes + told)
 

@@ -28,7 +28,7 @@ def describe_weights(weights: Weights) -> Iterator[str]:
     if header.get("class_names"):
         yield "classes: " + ", ".join(header["class_names"])
     if header.get("assumed"):
-        yield "told by nothing, taken as: " + ", ".join(f"{name} {why}" for name, why in header["assumed"].items())
+        yield "told by neither file nor user: " + "; ".join(f"{name} {why}" for name, why in header["assumed"].items())
     if header.get("dropped"):
         yield f"dropped, never used by the network: {', '.join(_grouped(header['dropped']))}"
     yield f"source: {source.get('file')} ({source.get('wrapper')}), SHA-256 {source.get('sha256')}"
