@@ -71,7 +71,7 @@ def write_checkpoint_seeds(folder):
     return paths
 
 
-def _state(tensors, prefix=""):
+def pickled_state(tensors, prefix=""):
     """Opcodes of a state dict, and its storages."""
     items, storages = {}, {}
     for key, (name_, array) in enumerate(tensors.items()):
@@ -95,33 +95,33 @@ def _arguments(family, hp):
 
 
 def _timm(tensors, arguments):
-    state, storages = _state(tensors, "module.")
+    state, storages = pickled_state(tensors, "module.")
     return mapping(state_dict=state, arch=text("sdt"), epoch=integer(3), args=namespace(arguments)), storages
 
 
 def _lightning(tensors, arguments):
-    state, storages = _state(tensors, "model._orig_mod.")
+    state, storages = pickled_state(tensors, "model._orig_mod.")
     return mapping(state_dict=state, hyper_parameters=arguments, callbacks=b"}"), storages
 
 
 def _net(tensors, arguments):
-    state, storages = _state(tensors)
+    state, storages = pickled_state(tensors)
     return mapping(net=state, config=name("my.module", "Config") + b")\x81" + arguments + b"b"), storages
 
 
 def _bare(tensors, arguments):
     """The arguments lie among the tensors."""
-    state, storages = _state(tensors)
+    state, storages = pickled_state(tensors)
     return state[:-1] + text("args") + arguments + b"u", storages
 
 
 def _compiled(tensors, arguments):
-    state, storages = _state(tensors, "_orig_mod.backbone.")
+    state, storages = pickled_state(tensors, "_orig_mod.backbone.")
     return mapping(model_state_dict=state, args=arguments), storages
 
 
 def _beside(tensors, arguments):
-    state, storages = _state(tensors)
+    state, storages = pickled_state(tensors)
     path = call("pathlib", "PosixPath", text("out"))
     array = call("numpy.core.multiarray", "_reconstruct", name("numpy", "ndarray"), integer(0)) + b"(K\x01tb"
     return mapping(model=state, args=arguments, out=path, dtype=name("torch", "float16"), best=array), storages
