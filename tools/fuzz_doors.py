@@ -22,7 +22,7 @@ Damage = Callable[[bytes, bytes, np.random.Generator], bytes]
 
 _STRANGE = [
     None, True, -1, 0, 1, 10**6, 10**30, 1e300, -0.5, 1e-30, "", "x", "\x1b[31m", "\ud800", "[/bold]", "9" * 50, [],
-    [1], [[]], {}, {"x": 1}, ["\x00"], "lif", "1111",
+    [1], [[]], 99_999, [99_999] * 3, 9999, {}, {"x": 1}, ["\x00"], "lif", "1111",
 ]  # fmt: skip
 _NUMBERS = [np.nan, np.inf, -np.inf, 3e38, -1.0, 1e-45, 0.0, 1e20, -1e20]
 _EXECUTION = ("os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect",

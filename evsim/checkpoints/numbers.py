@@ -10,8 +10,9 @@ from evsim.checkpoints.refusal import Refused, listed
 
 __all__ = ["LARGEST_WEIGHT", "check_finite", "check_numbers"]
 
-LARGEST_WEIGHT = 1e20
-"""Of any tensor. No trained weight comes near it, and float32 sums of a million of them do not overflow (at 3.4e38)."""
+LARGEST_WEIGHT = 1e15
+"""Of any tensor. No trained weight comes near it; what a network adds and multiplies of them stays below the 3.4e38 of
+float32, so that no current and no membrane becomes infinite, or no number, unseen inside of it."""
 
 _VARIANCE = ".running_var"
 

@@ -11,7 +11,7 @@ from evsim.checkpoints.weights import Weights, read_weights
 from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
 from evsim.engine.twin import twin
-from evsim.errors import EvsimError, NetworkError
+from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item, Reader, kind_module
 from evsim.evaluation.outcome import TOP, Outcome
 from evsim.loading.importing import build_network
@@ -96,15 +96,12 @@ class Examiner:
         return replace(self, network=twin(self.network))
 
     def examine(self, item: Item) -> Outcome:
-        """Read, cut, simulate; what cannot be read becomes an outcome with an error."""
+        """Read, cut, simulate; what cannot be read, or ends in no logits, becomes an outcome with an error."""
         begin = time.perf_counter()
         try:
             steps = self.steps(item)
-        except (EvsimError, OSError) as error:
-            return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
-        try:
             result = simulate(self.network, steps.spikes, order=self.plan.order)
-        except NetworkError as error:
+        except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()

@@ -27,7 +27,7 @@ from evsim.engine.network import Network
 from evsim.errors import CheckpointError, NetworkError
 from evsim.loading.common_prefix import strip_common_prefix
 
-__all__ = ["build_network", "import_checkpoint", "load_network"]
+__all__ = ["build_network", "import_checkpoint", "load_network", "values_allowed"]
 
 _ALWAYS_ALLOWED = 2**28
 _VALUES_PER_WEIGHT = 16
@@ -120,11 +120,24 @@ def _build(weights: Weights, path: str, spends: bool) -> Network:
     with _named(path, str(weights.header["family"]), weights.tensors, n_steps if type(n_steps) is int else 1):
         module = networks.family(weights.header["family"])
         hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
+        _check_depth(hp, len(weights.tensors))
         tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
         if spends:
             tensors = Expendable(tensors)
             weights.tensors.clear()
         return module.build(tensors, hp)
+
+
+def _check_depth(hp: object, n_tensors: int) -> None:
+    """More blocks than tensors there cannot be, and to list the tensors of so many takes time and memory."""
+    depths = [value for name in ("depth", "depths") for value in np.atleast_1d(getattr(hp, name, 0))]
+    if sum(depths) > n_tensors:
+        raise CheckpointError(f"hyper-parameters of {sum(depths)} blocks, and {n_tensors} tensors")
+
+
+def values_allowed(tensors: Mapping[str, np.ndarray]) -> int:
+    """How many values the currents of a network of these weights may have, over all its steps."""
+    return max(_ALWAYS_ALLOWED, _VALUES_PER_WEIGHT * sum(tensor.size for tensor in tensors.values()))
 
 
 @contextmanager
@@ -133,9 +146,8 @@ def _named(path: str, family: str, tensors: Mapping[str, np.ndarray], n_steps: i
 
     How large it may be follows from what the file holds: a few numbers in a header cost nothing.
     """
-    n_weights = sum(tensor.size for tensor in tensors.values())
     try:
-        with naming(path), bounded(max(_ALWAYS_ALLOWED, _VALUES_PER_WEIGHT * n_weights), n_steps):
+        with naming(path), bounded(values_allowed(tensors), n_steps):
             yield
     except CheckpointError as error:
         text = str(error)

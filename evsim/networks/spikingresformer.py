@@ -35,6 +35,9 @@ from evsim.handlers.readout import Readout, RealLinear, TokenMean
 FAMILY = "spikingresformer"
 TITLE = "SpikingResformer (official layout)"
 
+_SMALLEST_RATE = 1e-12
+"""Of an operand that fires at all: of a spike in as many steps of as many neurons as any training has seen."""
+
 _NEURON = ("neuron", "spike_mode")
 
 
@@ -301,7 +304,7 @@ def _firing_rate(layers: Assembly, name: str) -> np.ndarray:
         A rate is zero or not a rate: the scale would be infinite and the attention silently dead.
     """
     rate = np.asarray(layers.tensors[name], np.float64).reshape(-1)
-    if not np.all((rate > 0) & (rate <= 1)):
+    if not np.all((rate > _SMALLEST_RATE) & (rate <= 1)):
         raise CheckpointError(
             f"{FAMILY}: {name} is {rate.tolist()}, expected rates above 0 and up to 1: the checkpoint was never trained"
         )

@@ -11,7 +11,7 @@ from evsim.errors import NetworkError
 __all__ = ["BATCH_NORM_EPS", "fold_batch_norm", "norm_scale_shift"]
 
 BATCH_NORM_EPS = 1e-5
-LARGEST_FOLDED = 1e25
+LARGEST_FOLDED = 1e15
 """Of a folded weight or bias: float32 holds 3.4e38, and sums may have a million terms, each times a count of events."""
 
 
