@@ -297,19 +297,16 @@ def test_files_that_torch_writes(tmp_path, protocol, zipped):
 # ------------------------------------------------------------------------------------------ a network under a prefix
 
 
-def network_file(write, prefix, extra=()):
-    """A small Spike-driven Transformer under a prefix, and more tensors."""
+def network_file(write, prefix, extra=(), more=None, without=None, opcodes=b""):
+    """A small Spike-driven Transformer under a prefix, the same under others, and more entries."""
     from evsim.networks import sdt
     from tests.fuzz_networks import pickled_state
 
-    hp = sdt.SMALLEST[0]
-    live, dead = sdt.tensor_shapes(hp)
-    tensors = {key: np.full(shape, 0.5, np.float32) for key, shape in (live | dead).items()}
-    named = {prefix + key: value for key, value in tensors.items()}
-    for other in extra:
-        named |= {other + key: value for key, value in tensors.items()}
+    live, dead = sdt.tensor_shapes(sdt.SMALLEST[0])
+    tensors = {key: np.full(shape, 0.5, np.float32) for key, shape in (live | dead).items() if key != without}
+    named = {start + key: value for start in (prefix, *extra) for key, value in tensors.items()} | (more or {})
     value, storages = pickled_state(named)
-    return write(value, storages), tensors
+    return write(value[:-1] + opcodes + b"u", storages), tensors
 
 
 @pytest.mark.parametrize("prefix", ["backbone.", "classifier.backbone.", "module.encoder.net."])
@@ -337,9 +334,18 @@ def test_an_average_under_a_prefix_is_left_out_with_a_note(write):
     assert import_checkpoint(path, OPTIONS, prefix="ema_model.")[0].tensors
 
 
-def test_other_tensors_beside_the_network_are_named(write):
-    path, _ = network_file(write, "model.")
-    assert import_checkpoint(path, OPTIONS)
-    path, _ = network_file(write, "backbone.", ["unknown.backbone."])
-    with pytest.raises(CheckpointError, match="several networks"):
+def test_other_tensors_beside_the_network_are_named_with_the_option(write):
+    path, _ = network_file(write, "model.", more={"criterion.weight": np.ones(3, np.float32)})
+    with pytest.raises(CheckpointError, match=r"unknown criterion\.weight; --prefix NAME takes only tensors"):
+        import_checkpoint(path, OPTIONS)
+    _, notes = import_checkpoint(path, OPTIONS, prefix="model.")
+    assert "left out 1 tensors whose names do not begin so: 'criterion.weight'" in notes
+
+
+def test_a_wanted_tensor_of_a_type_that_is_not_read_is_named(write):
+    path, _ = network_file(write, "", without="head.weight", opcodes=text("head.weight") + HARMLESS["meta"])
+    with pytest.raises(CheckpointError, match=r"no 2-D tensor head\.weight"):
+        import_checkpoint(path, OPTIONS)
+    path, _ = network_file(write, "", without="head.bias", opcodes=text("head.bias") + HARMLESS["meta"])
+    with pytest.raises(CheckpointError, match=r"missing head\.bias; it ignored what is no tensor: 'head\.bias'"):
         import_checkpoint(path, OPTIONS)

@@ -128,7 +128,9 @@ def _say(choices: Choices, constants: Mapping[str, float], official: NeuronConst
         choices.notes.append(f"neurons with {', '.join(others)}, where the official code has others{kept}")
     tau = constants.get("tau", 2.0)
     if tau > 0 and math.frexp(tau)[0] != 0.5:
+        backend = choices.args.get("backend")
+        said = f" (the arguments say backend = {shown(backend)})" if backend is not None else ""
         choices.notes.append(
             f"tau = {tau:g} is no power of two: potentials are multiplied by 1 / tau, as on a GPU; PyTorch on a CPU "
-            "divides, and may differ in the last bit"
+            f"divides, and may differ in the last bit{said}"
         )

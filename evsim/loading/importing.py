@@ -13,10 +13,10 @@ from evsim import networks
 from evsim.arithmetic.fixed_point import fix
 from evsim.arithmetic.precision import FLOAT
 from evsim.checkpoints.assembly import Expendable
-from evsim.checkpoints.checkpoint import read_checkpoint
+from evsim.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.class_names import class_names
-from evsim.checkpoints.fit import select_tensors
+from evsim.checkpoints.fit import Shapes, select_tensors
 from evsim.checkpoints.header import check_preparation, read_header_values, read_preparation
 from evsim.checkpoints.header_check import check_normalisation
 from evsim.checkpoints.numbers import check_numbers
@@ -72,7 +72,7 @@ def import_checkpoint(
         hp = module.read_hyper_parameters(shapes, choices)
     preparation = read_preparation(choices)
     choices.refuse_unknown()
-    tensors, dropped = select_tensors(checkpoint.path, found, *module.tensor_shapes(hp))
+    tensors, dropped = _select(checkpoint, found, module.tensor_shapes(hp))
     with naming(path):
         check_numbers(tensors)
     with _named(path, module.FAMILY, tensors, hp.n_steps):
@@ -95,6 +95,17 @@ def import_checkpoint(
         "dropped": dropped,
     }
     return Weights(tensors, header), [*checkpoint.notes, *stripped, *choices.notes, *ignored]
+
+
+def _select(checkpoint: Checkpoint, found: Mapping[str, np.ndarray], shapes: tuple[Shapes, Shapes]):
+    """The tensors that the network uses; what was left unread, and how to leave others out, is part of a refusal."""
+    try:
+        return select_tensors(checkpoint.path, found, *shapes)
+    except CheckpointError as error:
+        text = str(error)
+        unread = "".join(f"; it {note}" for note in checkpoint.notes if note.startswith("ignored what is no tensor"))
+        hint = "; --prefix NAME takes only tensors whose names begin so" if "unknown " in text else ""
+        raise CheckpointError(f"{text}{unread}{hint}") from None
 
 
 def build_network(
