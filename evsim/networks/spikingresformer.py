@@ -21,7 +21,7 @@ import numpy as np
 from evsim.checkpoints.assembly import Assembly
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
-from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, positive
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, one_of, positive
 from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
@@ -35,8 +35,7 @@ from evsim.handlers.readout import Readout, RealLinear, TokenMean
 FAMILY = "spikingresformer"
 TITLE = "SpikingResformer (official layout)"
 
-_SMALLEST_RATE = 1e-12
-"""Of an operand that fires at all: of a spike in as many steps of as many neurons as any training has seen."""
+_SMALLEST_RATE = 1e-12  # of an operand that fires at all
 
 _NEURON = ("neuron", "spike_mode")
 
@@ -389,8 +388,8 @@ def _group_size(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> int:
 def _neuron(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> str:
     """PLIF shows in the tensors; LIF and IF look alike there, and every published configuration without w is LIF."""
     if any(name.endswith(".w") for name in shapes):
-        return choices.take("neuron", _only_plif, "the checkpoint holds time constants", _NEURON, default="plif")
-    return choices.take("neuron", _lif_or_if, "lif or if", _NEURON, default="lif")
+        return choices.take("neuron", one_of("plif"), "the checkpoint holds time constants", _NEURON, default="plif")
+    return choices.take("neuron", one_of("lif", "if"), "lif or if: there are no time constants", _NEURON, default="lif")
 
 
 def _scale_size(choices: Choices, height: int, width: int) -> int:
@@ -399,16 +398,3 @@ def _scale_size(choices: Choices, height: int, width: int) -> int:
     if height != width:
         return choices.take("scale_size", positive, meaning)
     return choices.take("scale_size", positive, meaning, default=height)
-
-
-def _lif_or_if(value: object) -> str:
-    word = str(value).lower()
-    if word not in ("lif", "if"):
-        raise ValueError("expected lif or if (plif needs .w tensors, which the checkpoint has not)")
-    return word
-
-
-def _only_plif(value: object) -> str:
-    if str(value).lower() != "plif":
-        raise ValueError("expected plif: the checkpoint holds its time constants (.w tensors)")
-    return "plif"
