@@ -20,7 +20,7 @@ _STAND_INS: dict[object, object] = {int: 1, float: 1.0, bool: False}
 
 def stand_in(kind: Callable) -> object:
     """Some value of a kind, to go on with while everything missing is collected; None where there is none."""
-    return _STAND_INS.get(kind)
+    return getattr(kind, "stand_in", None) if kind not in _STAND_INS else _STAND_INS[kind]
 
 
 def one_of(*words: str) -> Callable[[object], str]:
@@ -32,7 +32,7 @@ def one_of(*words: str) -> Callable[[object], str]:
             raise ValueError(f"expected {' or '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}")
         return word
 
-    _STAND_INS[kind] = words[0]
+    kind.stand_in = words[0]
     return kind
 
 
@@ -50,7 +50,7 @@ def whole(least: int, most: int) -> Callable[[object], int]:
             raise ValueError(f"expected a whole number from {least} to {most}")
         return number
 
-    _STAND_INS[kind] = max(least, 1)
+    kind.stand_in = max(least, 1)
     return kind
 
 

@@ -38,7 +38,7 @@ def strip_common_prefix(
         The names under two prefixes are those of a network; both are named, and the option that decides.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    networks = [prefix for prefix in _prefixes(shapes) if recognises(_under(shapes, prefix))]
+    networks = [prefix for prefix, under in _by_prefix(shapes).items() if recognises(under)]
     averages = [prefix for prefix in networks if is_average(prefix)]
     plain = [prefix for prefix in networks if prefix not in averages]
     with naming(path):
@@ -53,19 +53,16 @@ def strip_common_prefix(
         return _strip(kept, prefix, notes)
 
 
-def _prefixes(shapes: Shapes) -> list[str]:
-    """Every way in which names begin, up to a dot, the shorter ones first."""
-    found: dict[str, None] = {}
-    for depth in range(1, _DEEPEST + 1):
-        for name in shapes:
-            parts = name.split(".")
-            if len(parts) > depth + 1:
-                found[".".join(parts[:depth]) + "."] = None
-    return list(found)[:_MOST_PREFIXES]
-
-
-def _under(values: Mapping[str, object], prefix: str) -> dict:
-    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+def _by_prefix(shapes: Shapes) -> dict[str, dict[str, tuple[int, ...]]]:
+    """For every way in which names begin, up to a dot, the shapes below it under the rest of their names."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
+        parts = name.split(".")
+        for depth in range(1, min(_DEEPEST, len(parts) - 2) + 1):
+            prefix = ".".join(parts[:depth]) + "."
+            if prefix in found or len(found) < _MOST_PREFIXES:
+                found.setdefault(prefix, {})[name[len(prefix) :]] = shape
+    return dict(sorted(found.items(), key=lambda entry: entry[0].count(".")))
 
 
 def _leave_out(tensors: dict[str, np.ndarray], averages: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:
