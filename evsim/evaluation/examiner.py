@@ -96,13 +96,13 @@ class Examiner:
         return replace(self, network=twin(self.network))
 
     def examine(self, item: Item) -> Outcome:
-        """Read, cut, simulate; what cannot be read becomes an outcome with an error."""
+        """Read, cut, simulate; what cannot be read, or ends in no logits, becomes an outcome with an error."""
         begin = time.perf_counter()
         try:
             steps = self.steps(item)
+            result = simulate(self.network, steps.spikes, order=self.plan.order)
         except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
-        result = simulate(self.network, steps.spikes, order=self.plan.order)
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()
         return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
