@@ -246,6 +246,16 @@ def test_parameters_with_attributes_are_tensors(write):
 def test_a_whole_pickled_model_is_refused_with_advice(write):
     said = message(write(name("model.net", "SDT") + b")\x81" + mapping(_modules=b"}") + b"b"))
     assert "save the model's state_dict()" in said
+    said = message(write(mapping(model=name("model.net", "SDT") + b")\x81", epoch=integer(3))))
+    assert "save the model's state_dict()" in said
+
+
+def test_one_dict_under_two_keys_is_two_and_a_dict_that_holds_itself_ends(write):
+    twice = b"}(" + text("gen") + state("a.w") + b"q\x01" + text("disc") + b"h\x01u"
+    assert "holds 2 dicts of tensors: 'gen', 'disc'" in message(write(twice))
+    looped = b"}q\x01(" + text("model") + state("a.w") + text("self") + b"h\x01u"
+    assert "dicts of tensors" in message(write(looped))
+    assert list(read_checkpoint(write(looped), key="model").tensors) == ["a.w"]
 
 
 def test_a_name_that_would_command_a_terminal_is_refused(write):

@@ -94,7 +94,7 @@ def take_spike_mode(choices: Choices, shapes: Mapping[str, object]) -> str:
     CheckpointError
         The arguments say something else, and the user does not say which is right.
     """
-    found = "plif" if any(name.endswith(".w") for name in shapes) else "lif"
+    found = "plif" if any(name.endswith("_lif.w") for name in shapes) else "lif"
     kind = one_of("lif", "plif")
     said = next((str(choices.args[key]) for key in _SPIKE_MODE if choices.args.get(key) is not None), found)
     if said.lower() == found and "spike_mode" not in choices.options:

@@ -13,7 +13,7 @@ from evsim.checkpoints.stored_tensor import StoredTensor
 __all__ = ["choose_average", "choose_weights", "find_state_dicts", "is_tensor"]
 
 _DEEPEST = 3
-_MOST_DICTS = 2000
+_MOST_ENTRIES = 1_000_000
 _HABITUAL = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "weights")
 """Keys under which training scripts keep the weights, and nothing else."""
 
@@ -34,7 +34,7 @@ def find_state_dicts(payload: Mapping[object, object]) -> dict[str, dict]:
     Where one of them has dotted names, as a network of modules has, those without are no networks and are left out.
     """
     found: dict[str, dict] = {}
-    _walk(payload, (), found, set())
+    _walk(payload, (), found, _MOST_ENTRIES)
     modules = {path: state for path, state in found.items() if any(_is_dotted(*entry) for entry in state.items())}
     return modules or found
 
@@ -88,18 +88,20 @@ def _prefer(paths: list[str]) -> list[str]:
     return habitual or [path for path in paths if path == _TOP] or paths
 
 
-def _walk(value: Mapping[object, object], keys: tuple[str, ...], found: dict[str, dict], seen: set[int]) -> None:
-    if id(value) in seen or len(seen) >= _MOST_DICTS:
-        return
-    seen.add(id(value))
+def _walk(value: Mapping[object, object], keys: tuple[str, ...], found: dict[str, dict], left: int) -> int:
+    """Look at `value` and the dicts in it; a dict may be shared or hold itself, so entries are paid for each time."""
+    left -= len(value)
+    if left < 0:
+        return left
     if any(is_tensor(name, entry) for name, entry in value.items()):
         found[".".join(keys) or _TOP] = dict(value)
         if keys:
-            return
+            return left
     if len(keys) < _DEEPEST:
         for name, entry in value.items():
             if type(name) is str and type(entry) is dict and not _NOT_WEIGHTS & set(name.lower().split("_")):
-                _walk(entry, (*keys, name), found, seen)
+                left = _walk(entry, (*keys, name), found, left)
+    return left
 
 
 def _is_dotted(name: object, value: object) -> bool:

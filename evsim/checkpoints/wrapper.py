@@ -53,7 +53,9 @@ def unwrap(payload: object, ema: bool, key: str | None = None, prefix: str | Non
     payload = _as_dict(payload)
     found = find_state_dicts(payload)
     if not found:
-        _check_entries(payload)
+        for value in payload.values():
+            if type(value) is Mark and not value.is_data:
+                raise Refused(f"{refers_to(value.name)}: it is no state dict, save the model's state_dict() instead")
         raise Refused(f"holds no tensors where a state dict was expected, but the keys {listed(payload)}")
     averages = [path for path in found if is_average(path)]
     path = choose_weights(found, key)
