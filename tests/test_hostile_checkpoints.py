@@ -163,13 +163,14 @@ def test_a_state_cannot_reach_our_own_attributes(tmp_path):
 NEEDLESS = [
     *(pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEWOBJ_EX, pickle.PERSID, pickle.DUP),
     *(pickle.INT, pickle.LONG, pickle.FLOAT, pickle.STRING, pickle.UNICODE, pickle.GET, pickle.PUT, pickle.DICT),
-    *(pickle.LIST, pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, b"\xff", b"\x00"),
+    *(pickle.LIST, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, b"\xff", b"\x00"),
 ]
 
 
 @pytest.mark.parametrize("opcode", NEEDLESS)
 def test_opcodes_that_no_checkpoint_needs(refusal, opcode):
-    assert "opcode" in refusal(torch_zip(b"(" + opcode + b"os\nsystem\n" + bytes(8)))
+    said = refusal(torch_zip(b"(" + opcode + b"os\nsystem\n" + bytes(8)))
+    assert "opcode" in said.partition(": ")[2], said  # behind the path, which has the name of this test in it
 
 
 # ------------------------------------------------------------------------------------------ tensors that lie
