@@ -54,7 +54,7 @@ def _projection_counts(x, fan_out, n_accumulators):
     if np.issubdtype(x.dtype, np.floating):
         return OpCounts(macs=sums, **memory)
     graded = fan_out((x != 0) & (x != 1))
-    return OpCounts(acs=sums, unit_acs=fan_out(abs(x.astype(np.int64))), graded_acs=graded, **memory)
+    return OpCounts(acs=fan_out(abs(x.astype(np.int64))), event_acs=sums, graded_acs=graded, **memory)
 
 
 # --- neurons ----------------------------------------------------------------------------------------------------------
@@ -94,11 +94,13 @@ class Neurons:
         awake = touched | self.fires_alone()
         assert not (spikes & ~awake).any(), "a neuron that may sleep fired"
         n_awake = int(awake.sum())
-        updates = awake + np.where(awake, self.debt, 0)
+        paid = np.where(awake, self.debt, 0)
+        updates = awake + paid
         self.debt = np.where(awake, 0, self.debt + 1)
         accumulators = int(touched.sum()) * self.bias.size
         return OpCounts(
             updates=int(updates.sum()),
+            silent_updates=int((awake & ~touched).sum() + paid.sum()),
             bias_adds=int(updates[:, self.bias != 0].sum()),
             comparisons=n_awake,
             state_reads=n_awake + accumulators,
@@ -171,7 +173,7 @@ def coincidence(k, v):
 def token_sum(x):
     """x bool [n_tokens, c] -> int [c], counts."""
     n = int(x.sum())
-    return x.sum(axis=0), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
+    return x.sum(axis=0), OpCounts(acs=n, event_acs=n, state_reads=n, state_writes=n)
 
 
 def gate(q, g):
@@ -197,7 +199,8 @@ def real_linear(value, weight):
     """value [c], weight [n_classes, c] -> float64 [n_classes], counts."""
     n_classes, n_channels = weight.shape
     memory = {"state_reads": n_channels + n_classes, "state_writes": n_classes}
-    return weight @ value, OpCounts(macs=weight.size, weight_reads=weight.size, **memory)
+    zero_macs = n_classes * int((value == 0).sum())
+    return weight @ value, OpCounts(macs=weight.size, zero_macs=zero_macs, weight_reads=weight.size, **memory)
 
 
 def readout(value, bias):
@@ -246,13 +249,22 @@ def ssa_counts(q, k, v, order):
     row_adds = int(rows.sum()) * q.shape[2]
     entry_adds = int((entries * v.sum(axis=2)[:, None, :]).sum())
     written = int(rows.any(axis=2).sum()) * q.shape[2]
-    both = {"acs_kv_first": kv_pairs + row_adds, "acs_qk_first": qk_pairs + entry_adds}
+    both = {"acs_kv_first": kv_pairs + row_adds, "acs_qk_first": qk_pairs + entry_adds, "order_ands": order_ands(q, k)}
     is_kv = both["acs_kv_first"] <= both["acs_qk_first"] if order is None else order == "kv"
     pairs, added, read = (kv_pairs, row_adds, row_adds) if is_kv else (qk_pairs, entry_adds, int(entries.sum()))
     return OpCounts(
-        masks=n_tested + pairs, acs=pairs + added, unit_acs=pairs + added, scalings=written,
+        masks=n_tested + pairs, acs=pairs + added, event_acs=pairs + added, scalings=written,
         state_reads=pairs + read + written, state_writes=pairs + written, **both,
     )  # fmt: skip
+
+
+def order_ands(q, k):
+    """Every 64 channels of a query that hold an event meet the same channels of every key of the head."""
+    n_ands = 0
+    for query, key in zip(q, k, strict=True):
+        words = sum(bool(token[i : i + 64].any()) for token in query for i in range(0, token.size, 64))
+        n_ands += words * int(key.any(axis=1).sum())
+    return n_ands
 
 
 def spike_sum(stream, branch):
@@ -267,7 +279,7 @@ def spike_mean(x):
     if not n:
         return x.mean(axis=0), OpCounts()
     graded = int(((x != 0) & (x != 1)).sum())
-    sums = {"acs": n, "unit_acs": int(abs(x).sum()), "graded_acs": graded}
+    sums = {"acs": int(abs(x).sum()), "event_acs": n, "graded_acs": graded}
     return x.mean(axis=0), OpCounts(**sums, scalings=x.shape[1], state_reads=n, state_writes=n)
 
 

@@ -33,7 +33,7 @@ def product_counts(spikes, n_columns, bias_half, n_patches):
     words = n_heads * n_rows * n_columns + scaled
     return OpCounts(
         acs=acs,
-        unit_acs=acs,
+        event_acs=acs,
         scalings=scaled,
         bias_adds=int(np.count_nonzero(bias_half)) * n_patches,
         weight_reads=acs,

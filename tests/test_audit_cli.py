@@ -70,9 +70,7 @@ def test_every_layer_and_head_is_in_the_total(three):
     heads = [row for row in three["sheets"]["heads"]["rows"] if row["layer"] == "block.0.attn.qkv"]
     row = next(row for row in layers if row["layer"] == "block.0.attn.qkv")
     assert sum(head["masks"]["mean"] for head in heads) == pytest.approx(row["masks"]["mean"])
-    assert sum(step["unit_acs"]["mean"] for step in three["sheets"]["steps"]["rows"]) == pytest.approx(
-        total["acs"]["mean"]
-    )
+    assert sum(step["acs"]["mean"] for step in three["sheets"]["steps"]["rows"]) == pytest.approx(total["acs"]["mean"])
 
 
 def test_every_ratio_has_its_assumptions_beside_it(three):

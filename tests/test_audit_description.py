@@ -83,7 +83,7 @@ def test_a_convention_is_the_literal_count_plus_its_causes(official, name):
     assert list(tally.charges) == [layer.name for layer in run.layers]
     for layer in run.layers:
         first = tally.charges[layer.name].parts[0]
-        assert (first.cause, first.acs, first.macs) == ("literal", layer.counts.unit_acs, layer.counts.macs)
+        assert (first.cause, first.acs, first.macs) == ("literal", layer.counts.acs, layer.counts.macs)
     parts = tally.by_cause()
     assert set(parts) <= set(CAUSES)
     assert sum(part.acs for part in parts.values()) == pytest.approx(tally.acs)

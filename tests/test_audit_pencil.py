@@ -48,8 +48,8 @@ def test_the_table_of_the_page(run, name):
 
 def test_the_literal_counts(run):
     counts = {name: audit_runs.layer(run, name).counts for name in ("conv1", "conv2", "head")}
-    assert [c.unit_acs for c in counts.values()] == [80, 8, 4]
-    assert counts["conv1"].acs == 44
+    assert [c.acs for c in counts.values()] == [80, 8, 4]
+    assert counts["conv1"].event_acs == 44
     assert audit_runs.layer(run, "conv2").geometry.inner_macs == 32
 
 

@@ -92,4 +92,4 @@ def test_additions_of_the_full_size_gesture_network(shared):
     for layer in describe(network, log, result.ledger, result.n_steps).synapses:
         for step, counts in enumerate(layer.steps):
             spikes = recorder.sent.get((layer.operand.source, step), Spikes.none())
-            assert counts.unit_acs == _dense_additions(layer, spikes), (layer.name, step)
+            assert counts.acs == _dense_additions(layer, spikes), (layer.name, step)

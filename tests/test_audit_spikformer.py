@@ -121,8 +121,8 @@ def test_integer_streams_are_products_for_most(audited):
     for name in ("syops", "spikingjelly"):
         charge = conventions()[name].count(run).charges[layer.name]
         assert (charge.macs >= dense) == (charge.acs < dense)
-    assert conventions()["neurobench"].count(run).charges[layer.name].macs == layer.counts.acs
-    assert conventions()["literal"].count(run).charges[layer.name].acs == layer.counts.unit_acs > layer.counts.acs
+    assert conventions()["neurobench"].count(run).charges[layer.name].macs == layer.counts.event_acs
+    assert conventions()["literal"].count(run).charges[layer.name].acs == layer.counts.acs > layer.counts.event_acs
 
 
 def test_lint_finds_sums_scales_and_the_head(audited):

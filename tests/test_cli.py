@@ -60,7 +60,7 @@ def test_table_never_cuts_a_number(evsim, monkeypatch, width):
 def test_json_holds_the_same_run_and_is_reproducible(evsim):
     volatile = ("wall_seconds", "compile_seconds", "peak_memory_bytes")
     first, second = (json.loads(evsim("run", "--json", "-i", DIGIT)[1]) for _ in range(2))
-    assert first["schema"] == "evsim-run/1"
+    assert first["schema"] == "evsim-run/2"
     assert first["prediction"] == first["true_class"] == 7
     assert set(first["totals"]) == set(COUNTS)
     assert {k: v for k, v in first.items() if k not in volatile} == {

@@ -54,7 +54,7 @@ def test_a_spike_reaches_the_outputs_whose_window_holds_it(row, col, n_outputs):
     _, touched, counts = project(layer, one_spike(row, col, 5, 5))
     assert touched.sum() == n_outputs
     n = n_outputs * c_out
-    assert counts == OpCounts(acs=n, unit_acs=n, weight_reads=n, state_reads=n, state_writes=n)
+    assert counts == OpCounts(acs=n, event_acs=n, weight_reads=n, state_reads=n, state_writes=n)
 
 
 def test_each_weight_lands_where_the_window_says():
@@ -67,7 +67,7 @@ def test_each_weight_lands_where_the_window_says():
 def test_two_spikes_in_one_window_share_the_accumulator():
     layer = conv(np.ones((4, 2, 1, 1)), Window(1, 1))
     counts = project(layer, Spikes(np.array([0, 1], np.int32)))[2]
-    assert counts == OpCounts(acs=2 * 4, unit_acs=2 * 4, weight_reads=2 * 4, state_reads=4, state_writes=4)
+    assert counts == OpCounts(acs=2 * 4, event_acs=2 * 4, weight_reads=2 * 4, state_reads=4, state_writes=4)
 
 
 def test_a_payload_of_three_is_one_delivery_three_units_and_graded():
@@ -75,20 +75,20 @@ def test_a_payload_of_three_is_one_delivery_three_units_and_graded():
     layer = conv(np.ones((5, 1, 3, 3)), Window(4, 4, kernel=3, padding=1))
     value, _, counts = project(layer, one_spike(0, 0, 4, 4, np.int32(3)))
     assert value[0, 0].tolist() == [3] * 5
-    assert (counts.acs, counts.unit_acs, counts.graded_acs, counts.macs) == (fan_out, 3 * fan_out, fan_out, 0)
+    assert (counts.event_acs, counts.acs, counts.graded_acs, counts.macs) == (fan_out, 3 * fan_out, fan_out, 0)
     assert (counts.weight_reads, counts.state_reads, counts.state_writes) == (fan_out, fan_out, fan_out)
 
 
 def test_a_payload_of_minus_two_counts_two_units():
     value, _, counts = project(conv(np.ones((1, 1, 1, 1)), Window(1, 1)), one_spike(0, 0, 1, 1, np.int32(-2)))
     assert value.tolist() == [[[-2]]]
-    assert (counts.acs, counts.unit_acs, counts.graded_acs) == (1, 2, 1)
+    assert (counts.event_acs, counts.acs, counts.graded_acs) == (1, 2, 1)
 
 
 def test_among_payloads_only_those_that_are_not_one_are_graded():
     spikes = Spikes(np.array([0, 1, 2], np.int32), np.array([1, 4, 1], np.int32))
     counts = project(conv(np.ones((6, 3, 1, 1)), Window(1, 1)), spikes)[2]
-    assert (counts.acs, counts.unit_acs, counts.graded_acs) == (3 * 6, (1 + 4 + 1) * 6, 1 * 6)
+    assert (counts.event_acs, counts.acs, counts.graded_acs) == (3 * 6, (1 + 4 + 1) * 6, 1 * 6)
 
 
 def test_a_real_value_is_a_multiply_accumulate_and_no_addition():
@@ -101,7 +101,7 @@ def test_a_group_is_touched_alone():
     weight = np.ones((6, 2, 1, 1))  # two groups: inputs 0, 1 -> outputs 0, 1, 2 and inputs 2, 3 -> outputs 3, 4, 5
     value, _, counts = project(conv(weight, Window(1, 1), groups=2), Spikes(np.array([2], np.int32)))
     assert value.tolist() == [[[0, 0, 0, 1, 1, 1]]]
-    assert counts == OpCounts(acs=3, unit_acs=3, weight_reads=3, state_reads=3, state_writes=3)
+    assert counts == OpCounts(acs=3, event_acs=3, weight_reads=3, state_reads=3, state_writes=3)
 
 
 def test_a_spike_that_no_window_holds_costs_nothing():

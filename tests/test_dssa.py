@@ -39,7 +39,9 @@ def test_each_spike_of_x_adds_a_row_of_y1():
     _, counts = product.handle(0, {"spikes": Spikes(np.array([2, 4, 5], np.int32))})  # token 1: 0, token 2: 0 1
     assert product.current.rows(0).value.tolist() == [[0, 0], [2 * 1.5, 2 * 5.5], [2 * 3.5, 2 * 11.5]]
     assert product.current.rows(0).touched.tolist() == [0, 1, 1]
-    assert counts == OpCounts(acs=6, unit_acs=6, scalings=4, bias_adds=2, weight_reads=6, state_reads=8, state_writes=8)
+    assert counts == OpCounts(
+        acs=6, event_acs=6, scalings=4, bias_adds=2, weight_reads=6, state_reads=8, state_writes=8
+    )
 
 
 def test_each_spike_of_a_adds_a_row_of_y2():

@@ -444,7 +444,7 @@ def test_evaluate_prints_and_writes(evsim, tmp_path):
                            "--csv", "r.csv", "--workers", 2)  # fmt: skip
     assert (code, err) == (0, "")
     report = json.loads((tmp_path / "r.json").read_text())
-    assert report["schema"] == "evsim-evaluation/1"
+    assert report["schema"] == "evsim-evaluation/2"
     assert report["n_recordings"] == 20
     assert report["identity"]["options"]["shuffle_seed"] == 3
     assert f"({report['top1']['hits']} of 20)" in out

@@ -23,7 +23,7 @@ def test_a_spike_adds_one_row_of_weights_to_its_own_token():
     _, counts = layer.handle(0, {"spikes": Spikes(np.array([2 * 2 + 1], np.int32))})  # token 2, channel 1
     assert layer.current.rows(0).value[2].tolist() == [1, 3, 5]
     assert layer.current.rows(0).touched.tolist() == [0, 0, 1, 0]
-    assert counts == OpCounts(acs=3, unit_acs=3, weight_reads=3, state_reads=3, state_writes=3)
+    assert counts == OpCounts(acs=3, event_acs=3, weight_reads=3, state_reads=3, state_writes=3)
 
 
 @given(st.integers(1, 5), st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32), st.sampled_from(KINDS))

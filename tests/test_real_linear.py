@@ -25,7 +25,7 @@ def test_classifies_the_current_and_counts_macs():
     spikes, counts = layer.handle(0, {"mean": Spikes.none()})
     assert len(spikes) == 0
     assert layer.target.rows(0).value.tolist() == [[-2, -2]]
-    assert counts == OpCounts(macs=6, weight_reads=6, state_reads=5, state_writes=2)
+    assert counts == OpCounts(macs=6, zero_macs=2, weight_reads=6, state_reads=5, state_writes=2)
     assert layer.wakers == ("mean",)
 
 

@@ -44,7 +44,7 @@ def test_token_sum_adds_one_for_each_event_to_its_column():
     column = Current(1, 3)
     _, counts = TokenSum("sum", 4, column).handle(0, {"spikes": spikes(0, 2, 3, 9, 11)})
     assert column.rows(0).value.tolist() == [[3, 0, 2]]  # addresses modulo 3: 0, 2, 0, 0, 2
-    assert counts == OpCounts(acs=5, unit_acs=5, state_reads=5, state_writes=5)
+    assert counts == OpCounts(acs=5, event_acs=5, state_reads=5, state_writes=5)
 
 
 def test_gate_passes_the_open_channels_at_one_mask_a_query_spike():

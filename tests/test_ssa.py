@@ -68,7 +68,15 @@ def test_by_hand():
     np.testing.assert_array_equal(value, [[0.5, 0], [0, 0]])
     np.testing.assert_array_equal(touched, [True, False])
     assert counts == OpCounts(
-        masks=2, acs=3, unit_acs=3, scalings=2, state_reads=5, state_writes=3, acs_kv_first=3, acs_qk_first=2
+        masks=2,
+        acs=3,
+        event_acs=3,
+        scalings=2,
+        state_reads=5,
+        state_writes=3,
+        acs_kv_first=3,
+        acs_qk_first=2,
+        order_ands=2,
     )
 
 

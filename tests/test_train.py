@@ -253,7 +253,7 @@ def test_summary_names_mean_and_spread():
 
 def audit_of(acs):
     return {
-        "counts": {"unit_acs": acs, "macs": 0},
+        "counts": {"acs": acs, "macs": 0},
         "energy": {"pair_4.6_0.9": {"compute": acs / 1e6}, "step_simple": {"compute": acs / 1e6, "weights": 1.0}},
         "n": 100,
         "differing": 0,

@@ -9,6 +9,7 @@ from evsim.evaluation import Plan, Threads, find_dataset, wilson_interval
 from evsim.evaluation.evaluate import Evaluation
 from evsim.evaluation.examiner import Examiner
 from evsim.loading.zoo import bundled, default_recording, find_weights, zoo_folder
+from evsim.loading.zoo import card_of as card_of_header
 from evsim.runs.run import run
 from tests.command import call
 from tests.contract import JIT
@@ -19,7 +20,7 @@ needs_compiler = pytest.mark.skipif(not JIT, reason="whole networks take too lon
 
 
 def card_of(name):
-    return read_weights(find_weights(name)).header["card"]
+    return card_of_header(read_weights(find_weights(name)).header)
 
 
 def text_of(name):
@@ -39,7 +40,7 @@ def test_the_card_says_what_the_header_says(name):
         assert f"{share['correct']:,} of {share['n']:,}" in text
         assert tuple(share["interval"]) == pytest.approx(wilson_interval(share["correct"], share["n"]))
     for key, count in card["mean_counts"].items():
-        if key in ("unit_acs", "macs", "masks", "updates"):
+        if key in ("acs", "macs", "masks", "updates"):
             assert f"{count:,.0f} " in text
     assert f"{card['energy']['nj'] / 1000:.3g} uJ" in text
     assert card["verification"]["unexcused"] == 0

@@ -108,7 +108,7 @@ def _print_rates(evaluation: Evaluation) -> None:
         if row.firing_rate is not None:
             rates.setdefault(row.name.split(".")[-1], []).append(100 * row.firing_rate)
     print("  firing rates %: " + ", ".join(f"{name} {np.mean(values):.1f}" for name, values in rates.items()))
-    total = sum(row.counts.acs + row.counts.macs for row in rows)
+    total = sum(row.counts.event_acs + row.counts.macs for row in rows)
     print(f"  {total / 1e9:.2f} G additions and multiplications an image")
 
 

@@ -24,7 +24,7 @@ from evsim.evaluation import wilson_interval
 from evsim.evaluation.dataset import find_dataset
 from evsim.evaluation.examiner import Examiner, Plan
 from evsim.loading.importing import build_network
-from evsim.loading.zoo import zoo_folder
+from evsim.loading.zoo import card_of, zoo_folder
 from evsim.traces.dense_model import verify_against_dense
 from evsim.traces.verify import Verification
 from tools.train.datasets import read_dataset
@@ -33,7 +33,7 @@ from tools.zoo_card_text import card_text
 
 EXAMPLES = {"nmnist": "nmnist_digit_7.h5", "mnist": "mnist_digits.npz"}
 COUNTS = (
-    "acs", "unit_acs", "macs", "masks", "bias_adds", "residual_adds",
+    "acs", "event_acs", "macs", "masks", "bias_adds", "residual_adds",
     "updates", "comparisons", "weight_reads", "queue_ops",
 )  # fmt: skip
 ENERGY = "pair_4.6_0.9"
@@ -52,7 +52,7 @@ def main() -> None:
     cli = p.parse_args()
     path = zoo_folder() / f"{cli.name}.npz"
     weights = read_weights(path)
-    card = recounted(weights.header["card"], cli) if cli.counts_only else make_card(cli)
+    card = recounted(card_of(weights.header), cli) if cli.counts_only else make_card(cli)
     header = weights.header | {"card": card}
     write_weights(path, Weights(weights.tensors, header))
     if cli.header_only:

@@ -105,7 +105,7 @@ def _rates(rates: dict) -> str:
 
 def _operations(counts: dict, n: int) -> str:
     words = {
-        "unit_acs": "synaptic additions (a payload of n as n)",
+        "acs": "synaptic additions (a payload of n as n)",
         "macs": "MACs",
         "masks": "masks",
         "bias_adds": "bias additions",

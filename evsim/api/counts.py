@@ -111,4 +111,4 @@ def data_frame(rows: list[dict]):
 
 def _head_counts(counts: OpCounts) -> dict[str, int]:
     """What is split by head."""
-    return {name: getattr(counts, name) for name in ("acs", "unit_acs", "masks")}
+    return {name: getattr(counts, name) for name in ("acs", "event_acs", "masks")}

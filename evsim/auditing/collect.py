@@ -21,7 +21,7 @@ from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
 from evsim.runs.preparation import Preparation, prepare_input
 from evsim.runs.run import origin_of
-from evsim.traces.trace import read_trace
+from evsim.traces.trace import FORMER_VERSIONS, read_trace
 
 __all__ = ["Prepared", "audit_prepared", "audit_recordings", "audit_traces", "prepare_files", "versions"]
 
@@ -137,6 +137,11 @@ def audit_traces(paths: Sequence[str]) -> tuple[list[AuditedRun], dict[str, obje
         "trace": [f"{Path(path).name} SHA-256 {file_sha256(path)}" for path in paths],
         "versions": f"{versions()}; traced by evsim {known.get('version')}",
     }
+    if any(trace.format_version in FORMER_VERSIONS for trace in traces):
+        provenance["notes"] = [
+            "a trace of format version 1: products with an operand of 0, updates without an event, the choice of order "
+            "and the neurons that a bias keeps awake were not recorded"
+        ]
     return runs, provenance
 
 

@@ -10,7 +10,7 @@ from evsim.auditing.sheet import Column, Sheet
 __all__ = ["comparison"]
 
 _MEASURES = {
-    "ACs": lambda run: run.totals.unit_acs,
+    "ACs": lambda run: run.totals.acs,
     "MACs": lambda run: run.totals.macs,
     "masks": lambda run: run.totals.masks,
     "membrane updates": lambda run: run.totals.updates,

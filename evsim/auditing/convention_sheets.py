@@ -56,7 +56,7 @@ def conventions_sheet(audit: Audit) -> Sheet:
 
 def _convention_row(audit: Audit, convention: ModuleType) -> dict:
     tallies = audit.tallies(convention)
-    literal = [run.totals.unit_acs + run.totals.macs for run in audit.runs]
+    literal = [run.totals.acs + run.totals.macs for run in audit.runs]
     return {
         "title": convention.TITLE,
         "acs": estimate(t.acs for t in tallies),

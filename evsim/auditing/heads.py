@@ -25,7 +25,7 @@ def split_heads(
     if not hasattr(handler, "split_by_head"):
         return None
     split = handler.split_by_head(_Told(steps, operands, log))
-    heads = tuple(OpCounts(acs=int(a), unit_acs=int(a), masks=int(m)) for a, m in split)
+    heads = tuple(OpCounts(acs=int(a), event_acs=int(a), masks=int(m)) for a, m in split)
     found = sum(heads, start=OpCounts())
     literal = sum(steps, start=OpCounts())
     return heads if (found.acs, found.masks) == (literal.acs, literal.masks) else None

@@ -16,7 +16,7 @@ from evsim.handlers.geometry import Attention, Mean, Neurons, Pool, Sum, Synapse
 
 __all__ = ["Claim", "Place", "check_claims", "find_places", "operations"]
 
-_OPERATIONS = ("unit_acs", "macs", "masks", "bias_adds", "residual_adds", "scalings", "updates", "comparisons")
+_OPERATIONS = ("acs", "macs", "masks", "bias_adds", "residual_adds", "scalings", "updates", "comparisons")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,30 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim of the paper: whether it holds for this run, and the numbers that say so."""
+    """One claim of the paper.
+
+    Parameters
+    ----------
+    words : str
+        What is claimed.
+    holds : bool
+        For this run, to the letter.
+    evidence : str
+        The numbers that say so.
+    share : float or None
+        How much of the run breaks it: of all operations, or of the delivered events where the claim is about these;
+        None where it is about an order of growth, or nobody counted.
+    """
 
     words: str
     holds: bool
     evidence: str
+    share: float | None = None
 
 
 def operations(counts: OpCounts) -> int:
     """Every arithmetic operation of the ledger, memory and queue left out."""
-    return sum(getattr(counts, name, 0) for name in _OPERATIONS)
+    return sum(getattr(counts, name) for name in _OPERATIONS)
 
 
 def find_places(run: AuditedRun) -> list[Place]:
@@ -70,22 +84,23 @@ def _places_of(layer: Layer) -> Iterator[Place]:
         n = counts.residual_adds
         yield Place(layer.name, "sum of spikes (SEW)", n, f"{n:,} additions make integer values, not spikes")
     if isinstance(geometry, Mean):
-        n = counts.residual_adds + counts.unit_acs
+        n = counts.residual_adds + counts.acs
         yield Place(layer.name, "average before the head", n, f"{n:,} additions of real or integer values to a mean")
-    scalings = getattr(counts, "scalings", 0)
-    if isinstance(geometry, Attention) and scalings:
-        yield Place(layer.name, "scaled product", scalings, f"{scalings:,} products by a scale")
-    if isinstance(geometry, Neurons) and geometry.n_sleepless:
-        n = geometry.n_sleepless * len(layer.steps)
-        words = f"{geometry.n_sleepless:,} neurons reach the threshold by their bias alone: up to {n:,} updates"
-        yield Place(layer.name, "awake without events", min(n, counts.updates), words)
+    if isinstance(geometry, Attention) and counts.scalings and not geometry.scales_by_shift:
+        yield Place(layer.name, "scaled product", counts.scalings, f"{counts.scalings:,} products by a scale")
+    if isinstance(geometry, Neurons) and (counts.silent_updates or geometry.n_sleepless):
+        words = f"{counts.silent_updates:,} of {counts.updates:,} updates are of neurons that no event reached"
+        if geometry.n_sleepless:
+            words += f"; {geometry.n_sleepless:,} neurons reach the threshold by their bias alone"
+        yield Place(layer.name, "awake without events", counts.silent_updates, words)
 
 
 def _synapses(layer: Layer, counts: OpCounts) -> Iterator[Place]:
     operand = layer.operand
     if operand.is_real:
         kind = "real-valued stem" if layer.is_first else "real-valued head" if layer.is_classifier else "soft values"
-        yield Place(layer.name, kind, counts.macs, f"{counts.macs:,} MACs on {operand.source}")
+        zeros = f", {counts.zero_macs:,} of them on exactly 0" if counts.zero_macs else ""
+        yield Place(layer.name, kind, counts.macs, f"{counts.macs:,} MACs on {operand.source}{zeros}")
     elif not operand.is_binary:
         kind = "event counts as input" if layer.is_first else "integer spikes"
         values = ", ".join(f"{value:g}" for value in operand.values)
@@ -99,16 +114,20 @@ def check_claims(run: AuditedRun) -> list[Claim]:
 
 
 def _nothing_on_zero(run: AuditedRun) -> Claim:
-    """Kernels run for events only; what is left are membranes that move without one."""
-    caught_up = sum(max(0, x.counts.updates - x.counts.comparisons) for x in _populations(run))
-    sleepless = sum(x.geometry.n_sleepless * len(x.steps) for x in _populations(run))
-    updates = sum(x.counts.updates for x in _populations(run))
-    words = (
-        f"all {run.totals.acs + run.totals.macs:,} weight additions and products were caused by a nonzero event; of "
-        f"{updates:,} membrane updates {caught_up:,} make up for silent steps, and up to {sleepless:,} are of neurons "
-        "that their bias keeps awake"
+    """Kernels run for events only; what is left are membranes that move without one, and a mean that may be 0."""
+    claim, totals = "nothing is computed on zero", run.totals
+    words = f"each of {totals.acs:,} additions was caused by an event"
+    if any(x.geometry.n_sleepless is None for x in _populations(run)):
+        return Claim(claim, False, f"{words}; products and updates without one are not in a trace of version 1")
+    on_zero = totals.zero_macs + totals.silent_updates
+    share = on_zero / (operations(totals) or 1)
+    if totals.macs:
+        words += f"; {totals.zero_macs:,} of {totals.macs:,} products had an operand of exactly 0"
+    words += (
+        f"; {totals.silent_updates:,} of {totals.updates:,} membrane updates had no event (a bias keeps the neuron awake, "
+        f"or it makes up for silent steps): together {100 * share:.2f} % of all operations"
     )
-    return Claim("nothing is computed on zero", caught_up == 0 and sleepless == 0, words)
+    return Claim(claim, on_zero == 0, words, share)
 
 
 def _binary(run: AuditedRun) -> Claim:
@@ -120,7 +139,7 @@ def _binary(run: AuditedRun) -> Claim:
     words = f"{total - n_other:,} of {total:,} delivered events come from sources that send only zeros and ones"
     if other:
         words += f"; others reach {', '.join(name for name, _ in other[:3])}" + (", ..." if len(other) > 3 else "")
-    return Claim("spikes are binary", not other, words)
+    return Claim("spikes are binary", not other, words, n_other / total if total else 0.0)
 
 
 def _linear(run: AuditedRun) -> Claim:
@@ -130,7 +149,7 @@ def _linear(run: AuditedRun) -> Claim:
         return Claim("attention is linear in tokens and channels", True, "the network has no attention")
     mechanisms = sorted({layer.geometry.mechanism for layer in layers})
     done = sum(layer.counts.acs + layer.counts.masks for layer in layers)
-    sizes = {layer.name.rpartition(".")[0]: layer.geometry.n_tokens * layer.geometry.n_channels for layer in layers}
+    sizes = {layer.name.rpartition(".")[0]: layer.geometry.n_attending for layer in layers}
     per_place = done / (sum(sizes.values()) * run.n_steps)
     worst = {"sdsa": "3 N D", "ssa": "min(N^2 D, N D^2 / heads), squared in N or in D", "dssa": "N P D, P patches"}
     words = "; ".join(f"{name.upper()} costs at most of the order {worst[name]}" for name in mechanisms)
@@ -139,17 +158,18 @@ def _linear(run: AuditedRun) -> Claim:
 
 
 def _mask_and_add(run: AuditedRun) -> Claim:
-    """Inside the attention, everything that is neither a mask nor an addition."""
+    """Inside the attention, everything that is neither a mask nor an addition; a shift is no product."""
     layers = [layer for layer in run.layers if isinstance(layer.geometry, Attention)]
     total = sum((layer.counts for layer in layers), start=OpCounts())
-    scalings = getattr(total, "scalings", 0)
-    words = (
-        f"attention did {total.masks:,} masks, {total.acs:,} additions, {total.macs:,} products, {scalings:,} scalings"
-    )
+    shifts = sum(layer.counts.scalings for layer in layers if layer.geometry.scales_by_shift)
+    products = total.macs + total.scalings - shifts
+    words = f"attention did {total.masks:,} masks, {total.acs:,} additions, {products:,} products"
+    words += f" and {shifts:,} shifts (its scale is a power of two)" if shifts else ""
     elsewhere = run.totals.macs - total.macs
     if elsewhere:
         words += f"; outside of it there are {elsewhere:,} products on real values"
-    return Claim("only masks and additions between Q, K and V", not total.macs and not scalings, words)
+    share = products / (operations(run.totals) or 1)
+    return Claim("only masks and additions between Q, K and V", not products, words, share)
 
 
 def _populations(run: AuditedRun) -> list[Layer]:

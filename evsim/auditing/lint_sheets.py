@@ -23,13 +23,20 @@ def lint_sheets(runs: Sequence[AuditedRun]) -> list[Sheet]:
 
 
 def _claims(runs: Sequence[AuditedRun]) -> Sheet:
-    columns = [Column("claim", "claim", "text"), Column("holds", "holds", "text"), Column("why", "measured", "words")]
+    columns = [
+        Column("claim", "claim", "text"),
+        Column("holds", "holds", "text"),
+        Column("share", "breaks it %", "percent"),
+        Column("why", "measured", "words"),
+    ]
     by_run = [check_claims(run) for run in runs]
     rows = []
     for index, claim in enumerate(by_run[0]):
         holds = all(claims[index].holds for claims in by_run)
-        rows.append({"claim": claim.words, "holds": "yes" if holds else "no", "why": claim.evidence})
-    notes = ["measured numbers are of the first recording"] if len(runs) > 1 else []
+        share = estimate(claims[index].share for claims in by_run)
+        rows.append({"claim": claim.words, "holds": "yes" if holds else "no", "share": share, "why": claim.evidence})
+    notes = ["breaks it: share of all operations that do not keep the claim; of delivered events where it is about spikes"]
+    notes += ["measured numbers are of the first recording"] if len(runs) > 1 else []
     return Sheet("claims", "The four claims of a spike-driven transformer, on this run", columns, rows, notes)
 
 

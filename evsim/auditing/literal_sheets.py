@@ -10,20 +10,23 @@ from evsim.auditing.sheet import Column, Sheet
 __all__ = ["heads_sheet", "layers_sheet", "steps_sheet", "totals_sheet"]
 
 _COUNTS = {
-    "unit_acs": "ACs (payload n = n additions)",
-    "acs": "weight additions of events",
+    "acs": "ACs (payload n = n additions)",
+    "event_acs": "additions done (an event of any payload is one)",
     "graded_acs": "of these with a payload other than 1",
     "macs": "MACs (real-valued input)",
+    "zero_macs": "of these with an operand of exactly 0",
     "masks": "masks (AND, select)",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",
     "scalings": "scalings",
     "updates": "membrane updates",
+    "silent_updates": "of these at places that no event reached",
     "comparisons": "comparisons",
     "weight_reads": "weight words read",
     "state_reads": "state words read",
     "state_writes": "state words written",
     "events_in": "events delivered",
+    "order_ands": "64-bit ANDs to choose the order of an attention's products",
 }
 """Columns of the ledger in the order in which a report names them."""
 
@@ -39,12 +42,12 @@ def layers_sheet(audit: Audit) -> Sheet:
         Column("masks", "masks"),
         Column("share", "share %", "percent"),
     ]
-    total = audit.over(lambda run: run.totals.unit_acs + run.totals.macs).mean or 1.0
+    total = audit.over(lambda run: run.totals.acs + run.totals.macs).mean or 1.0
     rows = [_layer_row(audit, stage, layer, total) for stage, layer in enumerate(audit.layers)]
     rows = [row for row in rows if any(row[key].mean for key in ("acs", "macs", "masks"))]
     last = {"layer": "total", "density": audit.over(density), "share": 1.0}
-    for key, count in (("events_in", "events_in"), ("acs", "unit_acs"), ("macs", "macs"), ("masks", "masks")):
-        last[key] = audit.over(lambda run, count=count: getattr(run.totals, count))
+    for key in ("events_in", "acs", "macs", "masks"):
+        last[key] = audit.over(lambda run, key=key: getattr(run.totals, key))
     notes = [
         "ACs: one for each weight an event reached, an event of payload n counting n; from the ledger, none estimated"
     ]
@@ -53,8 +56,8 @@ def layers_sheet(audit: Audit) -> Sheet:
 
 def _layer_row(audit: Audit, stage: int, layer: Layer, total: float) -> dict:
     counts = {
-        key: audit.of_layer(stage, lambda x, count=count: getattr(x.counts, count))
-        for key, count in (("events_in", "events_in"), ("acs", "unit_acs"), ("macs", "macs"), ("masks", "masks"))
+        key: audit.of_layer(stage, lambda x, key=key: getattr(x.counts, key))
+        for key in ("events_in", "acs", "macs", "masks")
     }
     has_operand = "spikes" in layer.operands
     seen = audit.of_layer(stage, lambda x: x.operand.density) if has_operand else None
@@ -73,14 +76,14 @@ def heads_sheet(audit: Audit) -> Sheet:
         if any(run.layers[stage].heads is None for run in audit.runs):
             continue
         for head in range(len(layer.heads)):
-            acs = audit.of_layer(stage, lambda x, head=head: x.heads[head].unit_acs)
+            acs = audit.of_layer(stage, lambda x, head=head: x.heads[head].acs)
             masks = audit.of_layer(stage, lambda x, head=head: x.heads[head].masks)
             rows.append({"layer": layer.name, "head": head, "acs": acs, "masks": masks})
     return Sheet("heads", "Literal counts by attention head", columns, rows)
 
 
 def steps_sheet(audit: Audit) -> Sheet:
-    keys = ("events_in", "unit_acs", "macs", "masks", "updates")
+    keys = ("events_in", "acs", "macs", "masks", "updates")
     columns = [Column("step", "step", "key"), *(Column(key, _COUNTS[key].split(" (")[0]) for key in keys)]
     n_steps = min(run.n_steps for run in audit.runs)
     rows = [

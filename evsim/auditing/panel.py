@@ -26,7 +26,7 @@ __all__ = ["PANEL_PARTS", "Panel", "PanelRow", "compute_pj", "density", "energy_
 PANEL_PARTS = ("compute", "weights", "state", "routing")
 
 _PRICED = {
-    "synop": ("compute", ("unit_acs",)),
+    "synop": ("compute", ("acs",)),
     "add": ("compute", ("bias_adds", "residual_adds")),
     "mac": ("compute", ("macs",)),
     "multiply": ("compute", ("scalings",)),
@@ -38,7 +38,7 @@ _PRICED = {
     "state_write": ("state", ("state_writes",)),
     "event": ("routing", ("events_in",)),
 }
-_BY_EVENTS = ("unit_acs", "macs", "masks", "weight_reads", "events_in")
+_BY_EVENTS = ("acs", "macs", "masks", "weight_reads", "events_in")
 """Counts that grow with the number of spikes; the rest is there at any rate."""
 
 
@@ -89,7 +89,7 @@ class Panel:
 
 def density(run: AuditedRun) -> float:
     """Literal additions and products of all synaptic layers over the dense ones of all steps."""
-    done = sum(layer.counts.acs + layer.counts.macs for layer in run.synapses)
+    done = sum(layer.counts.event_acs + layer.counts.macs for layer in run.synapses)
     dense = sum(layer.geometry.inner_macs * len(layer.steps) for layer in run.synapses)
     return done / dense if dense else 0.0
 

@@ -2,22 +2,25 @@
 
 The trace holds what the recording and every population sent, and the ledger. Handlers that only pass spikes on (pools,
 masks, sums of streams) have no weights, so they are called again on the recorded spikes; the rest need not be. The
-network is built with every tensor set to one: only its shape is used.
+network is built with every tensor set to one: only its shape is used, and what follows from its weights is in the trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from evsim import networks
 from evsim.auditing.layers import AuditedRun, describe, log_for
+from evsim.auditing.layers import Layer as Described
 from evsim.engine.ledger import OpCounts
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.errors import EvsimError, TraceError
+from evsim.handlers.geometry import Neurons
 from evsim.handlers.neurons import Population
 from evsim.traces.trace import Layer, Trace
 
@@ -73,7 +76,15 @@ def describe_trace(trace: Trace) -> AuditedRun:
     finally:
         network.handlers[:-1] = original[:-1]
         readout.reset()
-    return describe(network, log, trace.ledger, trace.n_steps)
+    described = describe(network, log, trace.ledger, trace.n_steps)
+    return replace(described, layers=tuple(_with_known_neurons(layer, trace) for layer in described.layers))
+
+
+def _with_known_neurons(layer: Described, trace: Trace) -> Described:
+    """Which neurons a bias keeps awake follows from weights: it is the trace that knows, not the network of ones."""
+    if not isinstance(layer.geometry, Neurons):
+        return layer
+    return replace(layer, geometry=replace(layer.geometry, n_sleepless=trace.sleepless.get(layer.name)))
 
 
 def shape_of_network(trace: Trace) -> Network:

@@ -62,7 +62,7 @@ class Charge:
     def literal(layer: Layer) -> Charge:
         """The ledger's own numbers: a payload of n is n unit additions."""
         counts = layer.counts
-        return Charge((Part("literal", float(counts.unit_acs), float(counts.macs)),))
+        return Charge((Part("literal", float(counts.acs), float(counts.macs)),))
 
     def plus(self, cause: str, acs: float = 0.0, macs: float = 0.0) -> Charge:
         """One more difference."""

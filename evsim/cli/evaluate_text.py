@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evsim.arithmetic.precision import FLOAT
+from evsim.engine.ledger import with_former_names
 from evsim.errors import EvsimError
 from evsim.evaluation.report import EvaluationReport, Share
 
@@ -48,14 +49,15 @@ def write_json(path: str, report: EvaluationReport) -> None:
 
 def write_csv(path: str, report: EvaluationReport) -> None:
     """One row a recording, in the order of the dataset."""
-    counts = list(report.mean_counts)
+    counts = list(with_former_names(report.mean_counts))
     with _opened(path) as file:
         rows = csv.writer(file)
         rows.writerow(["id", "label", "prediction", "correct", "top", "seconds", "error", *counts])
         for outcome in report.outcomes:
             top = " ".join(map(str, outcome.top))
             found = [outcome.prediction, int(outcome.is_correct), top, f"{outcome.seconds:.6f}", outcome.error]
-            rows.writerow([outcome.id, outcome.label, *found, *(outcome.counts.get(name) for name in counts)])
+            counted = with_former_names(outcome.counts)
+            rows.writerow([outcome.id, outcome.label, *found, *(counted.get(name) for name in counts)])
 
 
 def _opened(path: str):

@@ -113,13 +113,13 @@ _COLUMNS = {
     "events out": lambda row: f"{row.counts.events_out:,}",
     "rate %": lambda row: _percent(row.firing_rate),
     "density %": lambda row: _percent(row.operand_density),
-    "ACs": lambda row: _count(row.counts.unit_acs),
+    "ACs": lambda row: _count(row.counts.acs),
     "MACs": lambda row: _count(row.counts.macs),
     "masks": lambda row: _count(row.counts.masks),
     "updates": lambda row: _count(row.counts.updates),
 }
 _ALSO_COUNTED = {
-    "acs": "ACs if a payload of n is one addition, not n",
+    "event_acs": "ACs if a payload of n is one addition, not n",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",
     "scalings": "scalings",

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evsim.checkpoints.weights import read_weights
-from evsim.loading.zoo import bundled, zoo_folder
+from evsim.loading.zoo import bundled, card_of, zoo_folder
 
 __all__ = ["print_zoo", "print_zoo_json"]
 
@@ -36,7 +36,7 @@ def print_zoo() -> None:
 
 def print_zoo_json() -> None:
     """One JSON object: the card of every network, the size of every recording."""
-    networks = {name: {"family": _header(name)["family"], "card": _header(name).get("card")} for name in bundled()}
+    networks = {name: {"family": _header(name)["family"], "card": card_of(_header(name))} for name in bundled()}
     recordings = {path.name: path.stat().st_size for path in _recordings()}
     typer.echo(json.dumps({"networks": networks, "recordings": recordings}, indent=1, allow_nan=False))
 
@@ -47,7 +47,7 @@ def _header(name: str) -> dict:
 
 def _network_cells(name: str) -> list[str]:
     header, size = _header(name), _kilobytes(zoo_folder() / f"{name}.npz")
-    card = header.get("card")
+    card = card_of(header)
     if card is None:
         return [name, header["family"], "", "", "", "", "", "", size]
     ours, theirs = card["accuracy"]["evsim"], card["accuracy"]["pytorch"]

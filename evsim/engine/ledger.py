@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from typing import NamedTuple
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
-__all__ = ["Ledger", "OpCounts"]
+__all__ = [
+    "COUNTS", "FORMER_NAMES", "FORMER_NAMES_NOTE", "Ledger", "OpCounts", "with_former_names", "with_present_names",
+]  # fmt: skip
+
+Number = TypeVar("Number", int, float)
+
+FORMER_NAMES = {"acs": "event_acs", "unit_acs": "acs"}
+"""What the first version of every file called a count, and what it is called now."""
+FORMER_NAMES_NOTE = "unit_acs is acs under its former name and goes with the next schema; what was acs is event_acs"
 
 
 class OpCounts(NamedTuple):
@@ -21,15 +30,18 @@ class OpCounts(NamedTuple):
     events_out : int
         Events the handler sent.
     acs : int
-        Weight additions caused by a spike: one per weight (or, where the weight is 1, per unit) that a
-        delivered event added to an accumulator. An event at a border reaches fewer targets and counts fewer.
-    unit_acs : int
-        The same additions with an integer payload of n counted as n unit events: sum of abs(n) x fan-out.
-        Equal to `acs` for binary spikes.
+        Accumulates: additions of one weight to one accumulator because of one spike, an event of payload n being n
+        spikes: sum over the delivered events of abs(n) x (targets reached). Where there are no weights, one per unit
+        added. An event at a border reaches fewer targets and counts fewer.
+    event_acs : int
+        The same with each event once, whatever its payload: sum over the delivered events of (targets reached). It is
+        how often the kernel added, and equals `acs` for binary spikes.
     graded_acs : int
-        The part of `acs` whose payload is not 1, that is, additions that need a product or repetition.
+        The part of `event_acs` whose payload is not 1: additions that need a product or a repetition.
     macs : int
-        Multiply-accumulates caused by real-valued (float) events.
+        Multiply-accumulates caused by real-valued (float) events, or by a classifier of real values.
+    zero_macs : int
+        The part of `macs` whose real operand was exactly 0: a classifier multiplies every channel of a mean.
     masks : int
         AND or select of one spike with another operand in an attention.
     bias_adds : int
@@ -46,6 +58,9 @@ class OpCounts(NamedTuple):
     updates : int
         Membrane updates (leak and integrate) really performed; a sleeping neuron costs none, the silent
         steps it catches up on when it wakes cost one each.
+    silent_updates : int
+        The part of `updates` at places that no event reached in that step: the steps that a neuron catches up on, and
+        the steps of a neuron that its bias alone keeps awake.
     comparisons : int
         Threshold tests (one per membrane update, but none for the silent steps a sleeper catches up on, which
         cannot fire), comparisons of two values in a max-pool of currents, and marks in a max-pool or dilation of
@@ -64,19 +79,24 @@ class OpCounts(NamedTuple):
     acs_kv_first, acs_qk_first : int
         Not work, but what it was chosen from: the `acs` that Q (K^T V) and (Q K^T) V would each have cost for the
         spikes at hand. Zero everywhere but in spiking self-attention, where `acs` is the smaller of the two.
+    order_ands : int
+        What that choice cost: ANDs of two words of 64 channels, which find the nonzero entries of Q K^T without
+        multiplying. The network does not ask for them, so they are part of no other count and have no energy.
     """
 
     events_in: int = 0
     events_out: int = 0
     acs: int = 0
-    unit_acs: int = 0
+    event_acs: int = 0
     graded_acs: int = 0
     macs: int = 0
+    zero_macs: int = 0
     masks: int = 0
     bias_adds: int = 0
     residual_adds: int = 0
     scalings: int = 0
     updates: int = 0
+    silent_updates: int = 0
     comparisons: int = 0
     weight_reads: int = 0
     state_reads: int = 0
@@ -84,6 +104,7 @@ class OpCounts(NamedTuple):
     queue_ops: int = 0
     acs_kv_first: int = 0
     acs_qk_first: int = 0
+    order_ands: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts._make(map(operator.add, self, other))
@@ -92,8 +113,26 @@ class OpCounts(NamedTuple):
         """The counts by name, as plain integers."""
         return dict(zip(COUNTS, map(int, self), strict=True))
 
+    @property
+    def unit_acs(self) -> int:
+        """The former name of `acs`; it goes with the next version."""
+        warnings.warn("OpCounts.unit_acs is called acs now, and what was acs event_acs", FutureWarning, stacklevel=2)
+        return self.acs
+
 
 COUNTS = OpCounts._fields
+
+
+def with_present_names(counts: Mapping[str, Number]) -> dict[str, Number]:
+    """Counts out of a file of any version, under today's names: only the first version has no `event_acs`."""
+    if "event_acs" in counts:
+        return {name: count for name, count in counts.items() if name in COUNTS}
+    return {FORMER_NAMES.get(name, name): count for name, count in counts.items()}
+
+
+def with_former_names(counts: Mapping[str, Number]) -> dict[str, Number]:
+    """Counts for a file of the second version, which still says `unit_acs` for `acs` beside it."""
+    return {**counts, **({"unit_acs": counts["acs"]} if "acs" in counts else {})}
 
 
 class Ledger:

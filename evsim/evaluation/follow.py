@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from evsim.checkpoints.weights import Weights
+from evsim.engine.ledger import with_former_names
 from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
 from evsim.errors import RecordingError
@@ -97,7 +98,7 @@ class WindowPrediction:
 
     def as_dict(self) -> dict:
         """Plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"counts": with_former_names(self.counts)}
 
 
 class Follower:

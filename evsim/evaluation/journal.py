@@ -11,7 +11,9 @@ from evsim.evaluation.outcome import Outcome
 
 __all__ = ["FORMAT", "Journal"]
 
-FORMAT = "evsim-evaluate/1"
+FORMAT = "evsim-evaluate/2"
+FORMER = "evsim-evaluate/1"
+"""Its counts have other names, and fewer of them."""
 
 
 class Journal:
@@ -92,6 +94,11 @@ class Journal:
         return lines
 
     def _compare(self, found: dict) -> None:
+        if isinstance(found, dict) and found.get("journal") == FORMER:
+            raise EvsimError(
+                f"{self.path}: is a journal of an earlier version ({FORMER}, expected {FORMAT}), whose counts have other "
+                "names: finish it with that version, or begin another with --journal"
+            )
         if not isinstance(found, dict) or found.get("journal") != FORMAT:
             raise EvsimError(f"{self.path}: is not a journal of evsim evaluate ({FORMAT})")
         for name, ours in self._identity.items():

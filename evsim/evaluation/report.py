@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from evsim.engine.ledger import FORMER_NAMES_NOTE, with_former_names
 from evsim.evaluation.outcome import TOP, Outcome
 from evsim.evaluation.wilson import wilson_interval
 
 __all__ = ["ClassRow", "EvaluationReport", "Share", "summarise"]
 
-SCHEMA = "evsim-evaluation/1"
+SCHEMA = "evsim-evaluation/2"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,10 @@ class EvaluationReport:
 
     def as_dict(self) -> dict:
         """The JSON object of ``evsim evaluate --json``; its schema is in docs/evaluate.md."""
-        return {"schema": SCHEMA, **asdict(self)}
+        outcomes = [outcome.as_dict() for outcome in self.outcomes]
+        outcomes = [values | {"counts": with_former_names(values["counts"])} for values in outcomes]
+        counts = {"mean_counts": with_former_names(self.mean_counts), "outcomes": outcomes}
+        return {"schema": SCHEMA, "former_names": FORMER_NAMES_NOTE, **asdict(self), **counts}
 
 
 def summarise(

@@ -95,6 +95,10 @@ class Attention:
         What one event of the operand adds to, in its head.
     starts_with : {"qk", "kv"}
         The order in which the official code multiplies, where there are two products.
+    n_features : int
+        Channels of the stream that attends, where they are not those of the spiking operand: what DSSA calls D.
+    scales_by_shift : bool
+        Whether the scale is a power of two, so that a shift does what a product would.
     keeps_spikes : bool
         Whether `split_by_head` asks for the spikes themselves, not for their numbers alone.
 
@@ -110,10 +114,17 @@ class Attention:
     n_columns: int = 1
     starts_with: str = "qk"
     keeps_spikes: bool = False
+    n_features: int = 0
+    scales_by_shift: bool = False
 
     @property
     def n_channels(self) -> int:
         return self.n_heads * self.head_channels
+
+    @property
+    def n_attending(self) -> int:
+        """Tokens times channels of the stream that attends: what the cost of an attention is measured by."""
+        return self.n_tokens * (self.n_features or self.n_channels)
 
     @property
     def n_places(self) -> int:
@@ -127,12 +138,13 @@ class Neurons:
     Parameters
     ----------
     n_neurons : int
-    n_sleepless : int
-        Neurons whose bias alone reaches the threshold, so that they are updated at every step.
+    n_sleepless : int or None
+        Neurons whose bias alone reaches the threshold, so that they are updated at every step; None where nobody knows,
+        as in a trace that did not keep it.
     """
 
     n_neurons: int
-    n_sleepless: int = 0
+    n_sleepless: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

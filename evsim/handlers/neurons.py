@@ -184,6 +184,7 @@ class Population:
     def _counts(self, updates: int, caught_up: int, biased: int, accumulators: int) -> OpCounts:
         return OpCounts(
             updates=updates + caught_up,
+            silent_updates=updates - accumulators + caught_up,
             bias_adds=biased,
             comparisons=updates,
             state_reads=updates + accumulators,

@@ -111,7 +111,7 @@ class RealLinear:
     NetworkError
         The sizes do not fit.
 
-    One MAC per channel and class. Incs `target`, reads `source` and its weights.
+    One MAC per channel and class, also where the channel is 0 (`zero_macs`). Incs `target`, reads `source` and its weights.
     """
 
     constants = ("weight",)
@@ -176,8 +176,9 @@ class RealLinear:
         target.touched[0] = 1
         n_classes, n_channels = self.weight.shape
         macs = n_classes * n_channels
+        zero_macs = n_classes * (n_channels - int(np.count_nonzero(value)))
         memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
-        return OpCounts(macs=macs, **memory)
+        return OpCounts(macs=macs, zero_macs=zero_macs, **memory)
 
 
 class Readout:

@@ -115,7 +115,7 @@ class SpikeMean:
         rows.touched[0] = 1
         n = len(spikes)
         return Spikes.none(), OpCounts(
-            acs=n, unit_acs=units, graded_acs=graded, scalings=sums.size, state_reads=n, state_writes=n
+            acs=units, event_acs=n, graded_acs=graded, scalings=sums.size, state_reads=n, state_writes=n
         )
 
     def _divided(self, sums: np.ndarray, spikes: Spikes) -> np.ndarray:

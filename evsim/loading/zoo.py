@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from evsim.checkpoints.weights import HEADER, read_weights
+from evsim.engine.ledger import with_present_names
 from evsim.errors import CheckpointError
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "bundled",
     "bundled_recordings",
+    "card_of",
     "default_recording",
     "find_any",
     "find_recording",
@@ -85,6 +87,14 @@ def recording_for(header: Mapping[str, object]) -> str:
     card = header.get("card")
     named = card.get("recording") if isinstance(card, dict) else None
     return str(zoo_folder() / (named if named in bundled_recordings() else DEFAULT_RECORDING))
+
+
+def card_of(header: Mapping[str, object]) -> dict | None:
+    """The card in a weights file's header, counts under today's names; None where there is none."""
+    card = header.get("card")
+    if not isinstance(card, dict) or not isinstance(card.get("mean_counts"), dict):
+        return card if isinstance(card, dict) else None
+    return card | {"mean_counts": with_present_names(card["mean_counts"])}
 
 
 def _is_weights(path: Path) -> bool:

@@ -12,7 +12,7 @@ from evsim.plots.theme import PALETTE
 __all__ = ["KINDS", "plot_conventions", "plot_operations"]
 
 KINDS = {
-    "unit_acs": "additions (AC)",
+    "acs": "additions (AC)",
     "macs": "products (MAC)",
     "masks": "masks",
     "bias_adds": "bias additions",
@@ -65,7 +65,7 @@ def plot_conventions(ax, tallies: Sequence):
     Axes
     """
     acs, macs = np.array([t.acs for t in tallies]), np.array([t.macs for t in tallies])
-    columns = [(KINDS["unit_acs"], PALETTE[0], acs), (KINDS["macs"], PALETTE[1], macs)]
+    columns = [(KINDS["acs"], PALETTE[0], acs), (KINDS["macs"], PALETTE[1], macs)]
     _stack(ax, [t.title for t in tallies], columns)
     total = acs + macs
     if len(total) and total[0]:

@@ -31,7 +31,7 @@ __all__ = ["sections"]
 
 _CLASSES_SHOWN = 10
 _COUNTS = MappingProxyType({
-    "events_in": "events in", "events_out": "events out", "unit_acs": "ACs", "macs": "MACs", "masks": "masks",
+    "events_in": "events in", "events_out": "events out", "acs": "ACs", "macs": "MACs", "masks": "masks",
     "updates": "updates", "weight_reads": "weight reads",
 })  # fmt: skip
 
@@ -59,7 +59,7 @@ def _summary(story: Story) -> Iterator[Markup]:
         "prediction": _verdict(story),
         "size": f"{neurons:,} neurons, {report.n_steps} steps",
         "spikes": f"{spikes:,}: {100 * spikes / max(1, neurons * report.n_steps):.2f} % of neurons and steps",
-        "operations": f"{totals.unit_acs:,} additions, {totals.macs:,} products, {totals.masks:,} masks, "
+        "operations": f"{totals.acs:,} additions, {totals.macs:,} products, {totals.masks:,} masks, "
         f"{totals.updates:,} membrane updates",
         **_time(report),
     })  # fmt: skip
@@ -123,8 +123,8 @@ def _layers(story: Story) -> Markup:
 
 def _operations(story: Story) -> Iterator[Markup]:
     counts = story.trace.ledger.by_handler()
-    n = sum(1 for row in counts.values() if any((row.unit_acs, row.macs, row.masks, row.updates, row.comparisons)))
-    busiest = max(counts, key=lambda name: counts[name].unit_acs + counts[name].macs, default="none")
+    n = sum(1 for row in counts.values() if any((row.acs, row.macs, row.masks, row.updates, row.comparisons)))
+    busiest = max(counts, key=lambda name: counts[name].acs + counts[name].macs, default="none")
     yield picture(
         7, 0.9 + 0.135 * n, lambda ax: plot_operations(ax, story.trace.ledger),
         f"Stacked bars: operations of {n} layers by kind. Most additions and products are in {busiest}. "

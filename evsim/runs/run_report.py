@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from evsim.engine.ledger import Ledger, OpCounts
+from evsim.engine.ledger import FORMER_NAMES_NOTE, Ledger, OpCounts, with_former_names
 from evsim.engine.network import Network
 from evsim.handlers.neurons import Population
 
 __all__ = ["LayerRow", "RunReport", "layer_rows"]
 
-SCHEMA = "evsim-run/1"
+SCHEMA = "evsim-run/2"
 
 
 class Counted(Protocol):
@@ -102,8 +102,9 @@ class RunReport:
 
     def as_dict(self) -> dict:
         """The JSON object of ``evsim run --json``; its schema is in docs/run-json.md."""
-        layers = [asdict(row) | {"counts": row.counts.as_dict()} for row in self.layers]
-        return {"schema": SCHEMA, **asdict(self), "layers": layers, "totals": self.totals.as_dict()}
+        layers = [asdict(row) | {"counts": with_former_names(row.counts.as_dict())} for row in self.layers]
+        totals = with_former_names(self.totals.as_dict())
+        return {"schema": SCHEMA, "former_names": FORMER_NAMES_NOTE, **asdict(self), "layers": layers, "totals": totals}
 
 
 def layer_rows(network: Network, result: Counted) -> list[LayerRow]:

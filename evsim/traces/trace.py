@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evsim.engine.ledger import COUNTS, Ledger, OpCounts
+from evsim.engine.ledger import COUNTS, Ledger, OpCounts, with_present_names
 from evsim.engine.network import INPUT, Network
 from evsim.engine.spikes import Spikes
 from evsim.errors import TraceError
@@ -18,7 +18,9 @@ from evsim.errors import TraceError
 __all__ = ["Layer", "Probe", "Trace", "read_trace", "write_trace"]
 
 FORMAT = "evsim-trace"
-VERSION = 1
+VERSION = 2
+FORMER_VERSIONS = (1,)
+"""Read as well: version 1 calls `event_acs` acs and `acs` unit_acs, and knows neither some counts nor `sleepless`."""
 MOST_STEPS = 1_000_000
 MOST_PLACES = 2**31
 """What addresses of 32 bits can reach; a larger shape is a damaged file."""
@@ -105,6 +107,10 @@ class Trace:
     ledger : Ledger
     provenance : dict
         Family, hyper-parameters, SHA-256 of weights and input, versions.
+    sleepless : dict of str to int
+        Neurons of each population that their bias alone wakes at every step: they follow from weights, which a trace
+        does not hold. A trace of version 1 names none.
+    format_version : int
     """
 
     layers: dict[str, Layer]
@@ -112,20 +118,23 @@ class Trace:
     n_steps: int
     ledger: Ledger
     provenance: dict = field(default_factory=dict)
+    sleepless: dict[str, int] = field(default_factory=dict)
+    format_version: int = VERSION
 
     @staticmethod
     def collect(network: Network, probe: Probe, result, provenance: Mapping[str, object]) -> Trace:
         """The trace of a finished run."""
         layers = {INPUT: probe.layer(INPUT, network.input_shape, "row,col,channel")}
         layers |= {p.name: probe.layer(p.name, p.shape, p.axes) for p in network.populations()}
-        return Trace(layers, result.logits, result.n_steps, result.ledger, dict(provenance))
+        sleepless = {p.name: p.geometry.n_sleepless for p in network.populations()}
+        return Trace(layers, result.logits, result.n_steps, result.ledger, dict(provenance), sleepless)
 
 
 def write_trace(path: str | os.PathLike, trace: Trace) -> None:
     """Write an HDF5 file readable without evsim, under a temporary name that is then renamed.
 
     ``spikes/<module>`` holds ``step`` (int32), ``address`` (int64) and, for graded events, ``payload``; its
-    attributes are ``shape`` and ``axes``. ``ledger`` holds one row a handler and step. The attribute
+    attributes are ``shape`` and ``axes``, and ``n_sleepless`` for a population. ``ledger`` holds one row a handler and step. The attribute
     ``provenance`` is JSON.
     """
     import h5py
@@ -138,7 +147,10 @@ def write_trace(path: str | os.PathLike, trace: Trace) -> None:
             file.attrs["layer_order"] = list(trace.layers)
             file["logits"] = trace.logits
             for name, layer in trace.layers.items():
-                _write_layer(file.create_group(f"spikes/{name}"), layer)
+                group = file.create_group(f"spikes/{name}")
+                _write_layer(group, layer)
+                if name in trace.sleepless:
+                    group.attrs["n_sleepless"] = trace.sleepless[name]
             _write_ledger(file.create_group("ledger"), trace.ledger)
         os.replace(temporary, path)
     except OSError as error:
@@ -162,15 +174,16 @@ def read_trace(path: str | os.PathLike) -> Trace:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise TraceError(f"{path}: an HDF5 file, but not an evsim trace (no attribute format={FORMAT!r})")
-            if file.attrs.get("format_version") != VERSION:
-                found = file.attrs.get("format_version")
-                raise TraceError(f"{path}: trace format version {found}, expected {VERSION}")
+            version = file.attrs.get("format_version")
+            if version not in (*FORMER_VERSIONS, VERSION):
+                raise TraceError(f"{path}: trace format version {version}, expected 1 to {VERSION}")
             n_steps = int(file.attrs["n_steps"])
             if not 1 <= n_steps <= MOST_STEPS:
                 raise TraceError(f"{path}: n_steps is {n_steps}, expected 1 to {MOST_STEPS:,}")
             layers = {name: _read_layer(path, name, group, n_steps) for name, group in file["spikes"].items()}
             order = [INPUT, *(name for name in file.attrs.get("layer_order", []) if name in layers)]
-            ledger = _read_ledger(file["ledger"])
+            sleepless = _read_sleepless(path, file["spikes"], layers)
+            ledger = _read_ledger(file["ledger"], version)
             provenance = json.loads(file.attrs["provenance"])
             logits = file["logits"][()]
             if not isinstance(provenance, dict):
@@ -180,7 +193,7 @@ def read_trace(path: str | os.PathLike) -> Trace:
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise TraceError(f"{path}: not a readable evsim trace ({error})") from None
     ordered = {name: layers[name] for name in [*order, *layers] if name in layers}
-    return Trace(ordered, logits, n_steps, ledger, provenance)
+    return Trace(ordered, logits, n_steps, ledger, provenance, sleepless, int(version))
 
 
 def _write_layer(group, layer: Layer) -> None:
@@ -216,10 +229,23 @@ def _write_ledger(group, ledger: Ledger) -> None:
         group[count] = np.array([getattr(counts, count) for _, _, counts in rows], np.int64)
 
 
-def _read_ledger(group) -> Ledger:
+def _read_sleepless(path, group, layers: Mapping[str, Layer]) -> dict[str, int]:
+    found = {name: int(group[name].attrs["n_sleepless"]) for name in layers if "n_sleepless" in group[name].attrs}
+    for name, n_sleepless in found.items():
+        size = math.prod(layers[name].shape)
+        if not 0 <= n_sleepless <= size:
+            raise TraceError(f"{path}: spikes/{name}: n_sleepless is {n_sleepless}, expected 0 to {size}")
+    return found
+
+
+def _read_ledger(group, version: int) -> Ledger:
+    """One row a handler and step; counts that version 1 did not know are 0."""
     ledger = Ledger()
-    columns = [group[count][()].tolist() for count in COUNTS]
     names = [name.decode() for name in group["handler"][()]]
+    stored = {name: group[name][()].tolist() for name in group if name not in ("handler", "step")}
+    if version in FORMER_VERSIONS:
+        stored = {count: [0] * len(names) for count in COUNTS} | with_present_names(stored)
+    columns = [stored[count] for count in COUNTS]
     for name, step, *counts in zip(names, group["step"][()].tolist(), *columns, strict=True):
         ledger.charge(name, step, OpCounts(*counts))
     return ledger

@@ -97,7 +97,7 @@ def _projection(rng, density, weight, layer, side) -> tuple[Callable, Callable, 
         for step, spikes in enumerate(steps):
             counts.append(layer.handle(step, {"spikes": spikes})[1])
             current.release(step, "benchmark")
-        n_additions[0] = sum(count.acs for count in counts)
+        n_additions[0] = sum(count.event_acs for count in counts)
 
     x = torch.from_numpy(dense.transpose(0, 3, 1, 2).astype(np.float32)).contiguous(memory_format=torch.channels_last)
     w = torch.from_numpy(weight).contiguous(memory_format=torch.channels_last)
@@ -198,7 +198,7 @@ def _sdsa(rng, density):
             passes.handle(step, {"q": q, "gate": opened})
             if step == N_STEPS - 1:
                 gate.reset()
-            return counts.acs
+            return counts.event_acs
 
         return handle
 
@@ -215,7 +215,7 @@ def _ssa(rng, density, n_heads=8):
         def handle(step, q, k, v):
             counts = ssa.handle(step, {"q": q, "k": k, "v": v})[1]
             current.release(step, "benchmark")
-            return counts.acs
+            return counts.event_acs
 
         return handle
 
@@ -236,7 +236,7 @@ def _dssa(rng, density, n_heads=4, n_patches=49):
         def handle(step, x):
             counts = product.handle(step, {"spikes": x})[1]
             current.release(step, "benchmark")
-            return counts.acs
+            return counts.event_acs
 
         return handle
 
@@ -253,7 +253,7 @@ def _token_mean(rng, density):
         def handle(step, x):
             counts = mean.handle(step, {"spikes": x})[1]
             current.release(step, "benchmark")
-            return counts.acs
+            return counts.event_acs
 
         return handle
 

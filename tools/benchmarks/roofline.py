@@ -132,10 +132,10 @@ def projections(workload: Workload, rounds: int) -> list[Projection]:
     found = []
     for clock in clocks:
         counts = ledger.total(clock.handler.name)
-        if counts.acs and not counts.macs:
+        if counts.event_acs and not counts.macs:
             n_bytes = clock.handler.blocks.values.nbytes
             density = counts.events_in / (clock.handler.n_inputs * len(recording))
-            sizes = (n_bytes, density, int(counts.acs), counts.acs / n_bytes)
+            sizes = (n_bytes, density, int(counts.event_acs), counts.event_acs / n_bytes)
             found.append(Projection(clock.handler.name, *sizes, median(clock.seconds)))
     return found
 

@@ -88,7 +88,7 @@ def _layer(fractions: Sequence[float], shared: Path | None, n_in: int = 64, n_ou
             current.release(0, "benchmark")
             return counts
 
-        return Run(fraction, len(spikes), call, lambda: (call().acs, 0))
+        return Run(fraction, len(spikes), call, lambda: (call().event_acs, 0))
 
     return f"one convolution 3x3, {n_in} to {n_out}, {side}x{side}, up to 20 % of the input", [
         run(f) for f in fractions
@@ -122,7 +122,7 @@ def _runs(network: Network, recording: EventRecording, fractions: Sequence[float
 
         def counts():
             total = simulate(network, steps).ledger.total()
-            return total.acs, total.updates
+            return total.event_acs, total.updates
 
         return Run(fraction, int(thinned.t.size), lambda: simulate(network, steps), counts)
 

@@ -12,6 +12,7 @@ from evsim.auditing.energy_model import find_model
 from evsim.auditing.layers import audit_run
 from evsim.auditing.panel import energy_panel
 from evsim.checkpoints.weights import write_weights
+from evsim.engine.ledger import with_present_names
 from evsim.evaluation.dataset import find_dataset
 from evsim.evaluation.examiner import Examiner, Plan
 from evsim.loading.importing import import_checkpoint
@@ -23,7 +24,7 @@ from tools.train.reference import all_logits, load_model
 __all__ = ["MODELS", "audited"]
 
 MODELS = ("pair_4.6_0.9", "step_simple")
-COUNTS = ("unit_acs", "macs", "masks", "bias_adds", "residual_adds", "scalings", "updates", "comparisons")
+COUNTS = ("acs", "macs", "masks", "bias_adds", "residual_adds", "scalings", "updates", "comparisons")
 _TOLD = {"split_by": "time", "fit": "crop", "sensor": "34x34"}
 
 
@@ -38,7 +39,7 @@ def audited(checkpoint: Path, root: Path, cache: Path) -> dict:
     """
     sha256 = file_sha256(str(checkpoint))
     if cache.exists() and (known := json.loads(cache.read_text()))["sha256"] == sha256:
-        return known
+        return known | {"counts": with_present_names(known["counts"])}
     runs, predictions, labels = _run(checkpoint)
     torch_predictions = _torch_predictions(checkpoint, root, labels)
     panels = {name: [energy_panel(run, find_model(name)).rows[0].parts for run in runs] for name in MODELS}

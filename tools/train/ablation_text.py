@@ -100,7 +100,7 @@ def interval(values: Sequence[float], digits: int = 1) -> str:
 
 def _columns(arm: dict, audits: Sequence[dict]) -> list[list[float]]:
     """One list of values, seed by seed, for each column."""
-    counts = [[audit["counts"][name] for audit in audits] for name in ("unit_acs", "macs")]
+    counts = [[audit["counts"][name] for audit in audits] for name in ("acs", "macs")]
     energy = [[sum(audit["energy"][model].values()) for audit in audits] for model in MODELS]
     return [[100 * accuracy for accuracy in arm["accuracy"]], *counts, *energy]
 

@@ -25,13 +25,13 @@ def count(run: AuditedRun) -> Tally:
     """The ledger as it is; the energy is the usual pair applied to it, for comparison with the others."""
     charges = tally_layers(run, Charge.literal)
     totals = run.totals
-    energy, words = pair_energy(float(totals.unit_acs), float(totals.macs))
+    energy, words = pair_energy(float(totals.acs), float(totals.macs))
     remarks = [
         f"beside the additions: {totals.masks:,} masks, {totals.bias_adds:,} bias additions, "
         f"{totals.updates:,} membrane updates, {totals.comparisons:,} comparisons"
     ]
     if totals.graded_acs:
-        extra = totals.unit_acs - totals.acs
+        extra = totals.acs - totals.event_acs
         remarks.append(
             f"{totals.graded_acs:,} additions carry a payload other than 1; as unit spikes they are {extra:,} more"
         )

@@ -42,8 +42,8 @@ def _charge(layer: Layer) -> Charge:
     if layer.operand.is_real:
         return literal.to("first layer" if layer.is_first else "real values", acs=0, macs=_real_operations(layer))
     if all(value in (-1, 1) for value in layer.operand.values):
-        return literal.to("integer spikes", acs=counts.acs)
-    return literal.to("integer spikes", acs=0, macs=counts.acs)
+        return literal.to("integer spikes", acs=counts.event_acs)
+    return literal.to("integer spikes", acs=0, macs=counts.event_acs)
 
 
 def _real_operations(layer: Layer) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from evsim.auditing.sheet import Report
+from evsim.engine.ledger import FORMER_NAMES_NOTE
 
-SCHEMA = "evsim-audit/1"
+SCHEMA = "evsim-audit/2"
 
 
 def write(report: Report) -> str:
@@ -19,5 +20,11 @@ def write(report: Report) -> str:
         }
         for sheet in report.sheets
     }
-    whole = {"schema": SCHEMA, "title": report.title, "provenance": report.provenance, "sheets": sheets}
+    whole = {
+        "schema": SCHEMA,
+        "former_names": FORMER_NAMES_NOTE,
+        "title": report.title,
+        "provenance": report.provenance,
+        "sheets": sheets,
+    }
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"

@@ -118,7 +118,8 @@ class RealProduct:
         """What it says of itself to conventions."""
         n_heads, part = self.scale.size, "map" if self.transposed else "value"
         sizes = (self.current.n_places, n_heads, self.n_rows)
-        return Attention("dssa", part, *sizes, n_columns=self.current.n_channels // n_heads)
+        n_columns = self.current.n_channels // n_heads
+        return Attention("dssa", part, *sizes, n_columns=n_columns, n_features=self.y.n_channels // 2)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """Each event adds one row of its head's real-valued operand."""
@@ -146,7 +147,7 @@ class RealProduct:
         )
         return OpCounts(
             acs=acs,
-            unit_acs=acs,
+            event_acs=acs,
             scalings=scaled,
             bias_adds=self._n_biased,
             weight_reads=acs,

@@ -114,7 +114,7 @@ class TokenSum:
         rows = self.current.rows(step)
         _add_columns(address, self.current.n_channels, self._one, rows.value[0])
         rows.touched[0] |= n > 0
-        return Spikes.none(), OpCounts(acs=n, unit_acs=n, state_reads=n, state_writes=n)
+        return Spikes.none(), OpCounts(acs=n, event_acs=n, state_reads=n, state_writes=n)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One addition for each event."""

@@ -58,7 +58,8 @@ class SSA:
 
     A mask is a key event tested for a partner, or a pair of spikes that met (an AND that came out 1). An addition
     (`acs`) is one integer added to an entry of the first product or to an output. `acs_kv_first` and
-    `acs_qk_first` say what each order would have added. Each output that was added to is scaled once.
+    `acs_qk_first` say what each order would have added, `order_ands` what it took to know. Each output that was
+    added to is scaled once.
     Ports "q", "k" and "v", binary. Incs `current`, reads nothing but its inbox.
     """
 
@@ -112,7 +113,7 @@ class SSA:
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
         sizes = (self.current.n_places, self.n_heads, self.head_channels)
-        return Attention("ssa", "product", *sizes, starts_with=self.official_order, keeps_spikes=True)
+        return Attention("ssa", "product", *sizes, starts_with=self.official_order, keeps_spikes=True, scales_by_shift=True)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """Each head multiplied again by itself, in the order that was taken for all heads together."""
@@ -157,7 +158,7 @@ class SSA:
         if len(inbox) < 3 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
         query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
-        key, kv_first, qk_first = self._plan(query, key, value)
+        key, kv_first, qk_first, ands = self._plan(query, key, value)
         tests = len(inbox["k"])
         if not key[1].size:
             return Spikes.none(), OpCounts(masks=tests)
@@ -168,12 +169,13 @@ class SSA:
         return Spikes.none(), OpCounts(
             masks=tests + pairs,
             acs=pairs + added,
-            unit_acs=pairs + added,
+            event_acs=pairs + added,
             scalings=written,
             state_reads=pairs + read + written,
             state_writes=pairs + written,
             acs_kv_first=kv_first,
             acs_qk_first=qk_first,
+            order_ands=ands,
         )
 
     def reset(self) -> None:
@@ -183,14 +185,14 @@ class SSA:
     def _by_token_and_head(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
         return index_by_pixel(spikes.address, self.current.n_places * self.n_heads, self.head_channels)
 
-    def _plan(self, query, key, value) -> tuple[tuple[np.ndarray, np.ndarray], int, int]:
-        """The key events that matter, and the additions that each order would cost."""
+    def _plan(self, query, key, value) -> tuple[tuple[np.ndarray, np.ndarray], int, int, int]:
+        """The key events that matter, the additions that each order would cost, and the ANDs it took to know."""
         shape = (self.current.n_places, self.n_heads, self.head_channels)
         start, channel = np.empty_like(key[0]), np.empty_like(key[1])
         kv_pairs, qk_pairs, row_adds = _keep_keys(shape, *query, *key, value[0], start, channel)
         key = (start, channel[: start[-1]])
-        meetings = _count_meetings(shape, *query, *key, value[0]) if start[-1] else 0
-        return key, kv_pairs + row_adds, qk_pairs + meetings
+        meetings, ands = _count_meetings(shape, *query, *key, value[0]) if start[-1] else (0, 0)
+        return key, kv_pairs + row_adds, qk_pairs + meetings, ands
 
     def _starts_with_kv(self, kv_first: int, qk_first: int) -> bool:
         return kv_first <= qk_first if self.order is None else self.order == "kv"
@@ -230,7 +232,7 @@ def _keep_keys(shape, q_start, q_channel, k_start, k_channel, v_start, start, ch
 
 @kernel(error_model="numpy")
 def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
-    """Values behind the nonzero entries of Q K^T, found 64 channels at a time without multiplying."""
+    """Values behind the nonzero entries of Q K^T, found 64 channels at a time without multiplying; ANDs of words."""
     n_tokens, n_heads, n = shape
     n_words = (n + 63) // 64
     key_bits = np.zeros((n_words, n_tokens), np.uint64)
@@ -239,6 +241,7 @@ def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
     common = np.empty(n_tokens, np.uint64)
     one = np.uint64(1)
     total = 0
+    n_ands = 0
     for head in range(n_heads):
         n_keys = 0  # key tokens of this head, packed
         for token in range(n_tokens):
@@ -265,9 +268,10 @@ def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
                 if bits:
                     for m in range(n_keys):
                         common[m] |= bits & key_bits[word, m]
+                    n_ands += n_keys
             for m in range(n_keys):
                 total += n_values[m] if common[m] != 0 else 0
-    return total
+    return total, n_ands
 
 
 @kernel(error_model="numpy")

@@ -242,7 +242,7 @@ class Conv2d:
         memory = {"weight_reads": sums, "state_reads": accumulators, "state_writes": accumulators}
         if spikes.payload is not None and spikes.payload.dtype == np.float32:
             return OpCounts(macs=sums, **memory)
-        return OpCounts(acs=sums, unit_acs=units, graded_acs=graded, **memory)
+        return OpCounts(acs=units, event_acs=sums, graded_acs=graded, **memory)
 
     def _band_rows(self) -> CurrentRows:
         if self._band is None:
