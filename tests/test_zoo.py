@@ -42,7 +42,7 @@ def test_the_card_says_what_the_header_says(name):
     for key, count in card["mean_counts"].items():
         if key in ("acs", "macs", "masks", "updates"):
             assert f"{count:,.0f} " in text
-    assert f"{card['energy']['nj'] / 1000:.3g} uJ" in text
+    assert f"{card['energy']['nj'] / 1000:.3g} µJ" in text
     assert card["verification"]["unexcused"] == 0
     assert "licence" in text
 

@@ -62,7 +62,7 @@ def _rows(header: dict, n_values: int) -> Iterator[tuple[str, str]]:
 def energy_text(energy: dict) -> str:
     """One line: the figure, and what it is made of."""
     return (
-        f"{energy['nj'] / 1000:.3g} uJ a recording by the published pair (`{energy['model']}`), as `evsim audit` has "
+        f"{energy['nj'] / 1000:.3g} µJ a recording by the published pair (`{energy['model']}`), as `evsim audit` has "
         "it in its energy panel: 0.9 pJ an addition (synaptic, a payload of n as n; bias; residual), 4.6 pJ a MAC; no "
         "memory, no membrane updates. A price list times counts, not a measurement of a device"
     )

@@ -51,7 +51,7 @@ def _panel(model: EnergyModel, panels: list[Panel]) -> Sheet:
         f"{name}: {constant.source}" + ("" if constant.verified else " (UNVERIFIED)")
         for name, constant in model.constants.items()
     ]
-    return Sheet(f"energy_{model.name}", f"Energy in uJ by {model.name}: {model.title}", columns, rows, notes)
+    return Sheet(f"energy_{model.name}", f"Energy in µJ by {model.name}: {model.title}", columns, rows, notes)
 
 
 def _panel_row(panels: list[Panel], index: int) -> dict:

@@ -36,7 +36,7 @@ def comparison(first: Audit, second: Audit, names: tuple[str, str]) -> Sheet:
     for convention in first.conventions:
         rows.append(
             _row(
-                f"energy uJ, {convention.TITLE}",
+                f"energy µJ, {convention.TITLE}",
                 lambda run, c=convention: _microjoules(c.count(run).energy_pj),
                 first,
                 second,
@@ -47,7 +47,7 @@ def comparison(first: Audit, second: Audit, names: tuple[str, str]) -> Sheet:
         words = "; ".join(energy_panel(first.runs[0], model).rows[0].assumptions)
         rows.append(
             _row(
-                f"energy uJ, {model.name}",
+                f"energy µJ, {model.name}",
                 lambda run, m=model: energy_panel(run, m).rows[0].total / 1e6,
                 first,
                 second,

@@ -44,7 +44,7 @@ def conventions_sheet(audit: Audit) -> Sheet:
         Column("acs", "ACs"),
         Column("macs", "MACs"),
         Column("to_literal", "ops/literal", "number"),
-        Column("energy_uj", "energy uJ", "number"),
+        Column("energy_uj", "energy µJ", "number"),
         Column("assumptions", "energy in pJ", "words"),
     ]
     rows = [_convention_row(audit, convention) for convention in audit.conventions]

@@ -124,8 +124,8 @@ def _nothing_on_zero(run: AuditedRun) -> Claim:
     if totals.macs:
         words += f"; {totals.zero_macs:,} of {totals.macs:,} products had an operand of exactly 0"
     words += (
-        f"; {totals.silent_updates:,} of {totals.updates:,} membrane updates had no event (a bias keeps the neuron awake, "
-        f"or it makes up for silent steps): together {100 * share:.2f} % of all operations"
+        f"; {totals.silent_updates:,} of {totals.updates:,} membrane updates had no event (a bias keeps the neuron "
+        f"awake, or it makes up for silent steps): together {100 * share:.2f} % of all operations"
     )
     return Claim(claim, on_zero == 0, words, share)
 

@@ -35,7 +35,7 @@ def _claims(runs: Sequence[AuditedRun]) -> Sheet:
         holds = all(claims[index].holds for claims in by_run)
         share = estimate(claims[index].share for claims in by_run)
         rows.append({"claim": claim.words, "holds": "yes" if holds else "no", "share": share, "why": claim.evidence})
-    notes = ["breaks it: share of all operations that do not keep the claim; of delivered events where it is about spikes"]
+    notes = ["breaks it: share of all operations, or of all delivered events where the claim is about spikes"]
     notes += ["measured numbers are of the first recording"] if len(runs) > 1 else []
     return Sheet("claims", "The four claims of a spike-driven transformer, on this run", columns, rows, notes)
 

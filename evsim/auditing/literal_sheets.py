@@ -43,8 +43,9 @@ def layers_sheet(audit: Audit) -> Sheet:
         Column("share", "share %", "percent"),
     ]
     total = audit.over(lambda run: run.totals.acs + run.totals.macs).mean or 1.0
-    rows = [_layer_row(audit, stage, layer, total) for stage, layer in enumerate(audit.layers)]
-    rows = [row for row in rows if any(row[key].mean for key in ("acs", "macs", "masks"))]
+    found = [_layer_row(audit, stage, layer, total) for stage, layer in enumerate(audit.layers)]
+    rows = [row for row in found if any(row[key].mean for key in ("acs", "macs", "masks"))]
+    rows += _others(audit, [stage for stage, row in enumerate(found) if row not in rows])
     last = {"layer": "total", "density": audit.over(density), "share": 1.0}
     for key in ("events_in", "acs", "macs", "masks"):
         last[key] = audit.over(lambda run, key=key: getattr(run.totals, key))
@@ -62,6 +63,16 @@ def _layer_row(audit: Audit, stage: int, layer: Layer, total: float) -> dict:
     has_operand = "spikes" in layer.operands
     seen = audit.of_layer(stage, lambda x: x.operand.density) if has_operand else None
     return {"layer": layer.name, "density": seen, **counts, "share": (counts["acs"].mean + counts["macs"].mean) / total}
+
+
+def _others(audit: Audit, stages: list[int]) -> list[dict]:
+    """Handlers without weights or masks in one row, so that every column adds up to the total."""
+    events = audit.over(lambda run: sum(run.layers[stage].counts.events_in for stage in stages))
+    if not events.mean:
+        return []
+    nothing = audit.over(lambda run: 0)
+    counts = dict.fromkeys(("acs", "macs", "masks"), nothing)
+    return [{"layer": "pools, sums of streams", "events_in": events, **counts, "share": 0.0}]
 
 
 def heads_sheet(audit: Audit) -> Sheet:

@@ -99,7 +99,7 @@ def energy_panel(run: AuditedRun, model: EnergyModel) -> Panel:
     spiking, by_events, left_out = _spiking(run, model)
     twin = dense_twin(run)
     s = density(run)
-    rows = [PanelRow("spiking, literal", spiking, 1.0, None, _words(model, left_out))]
+    rows = [PanelRow("spiking, literal", spiking, 1.0, None, _words(run, model, left_out))]
     for name, mac, bits, words in _twins(run, model):
         if mac is None:
             rows.append(
@@ -141,14 +141,23 @@ def _twins(run: AuditedRun, model: EnergyModel):
     yield f"quantised ANN, {bits} bit", matched, bits, words
 
 
-def _words(model: EnergyModel, left_out: list[str]) -> tuple[str, ...]:
-    """What a reader must know of the row of the spiking run."""
-    words = ["a payload of n as n additions"]
+_WORDS = {"acs": "ACs (a payload of n as n)", "macs": "MACs", "events_in": "events delivered"}
+
+
+def _words(run: AuditedRun, model: EnergyModel, left_out: list[str]) -> tuple[str, ...]:
+    """What a reader must know of the row of the spiking run: what is in it, and what is not."""
+    totals = run.totals
+    counted = [name for _, names in _PRICED.values() for name in names if getattr(totals, name)]
+    words = ["made of " + ", ".join(_named(name) for name in counted if name not in left_out)]
     if left_out:
-        words.append("no price for " + ", ".join(name.replace("_", " ") for name in left_out))
+        words.append("no price for " + ", ".join(map(_named, left_out)))
     if model.unverified:
         words.append("unverified: " + ", ".join(model.unverified))
     return tuple(words)
+
+
+def _named(count: str) -> str:
+    return _WORDS.get(count, count.replace("_adds", " additions").replace("_", " "))
 
 
 def _spiking(run: AuditedRun, model: EnergyModel) -> tuple[dict[str, float | None], float, list[str]]:

@@ -2,7 +2,7 @@
 
 The trace holds what the recording and every population sent, and the ledger. Handlers that only pass spikes on (pools,
 masks, sums of streams) have no weights, so they are called again on the recorded spikes; the rest need not be. The
-network is built with every tensor set to one: only its shape is used, and what follows from its weights is in the trace.
+network is built with every tensor set to one: only its shape is used; what follows from its weights, the trace holds.
 """
 
 from __future__ import annotations

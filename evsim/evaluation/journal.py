@@ -96,8 +96,8 @@ class Journal:
     def _compare(self, found: dict) -> None:
         if isinstance(found, dict) and found.get("journal") == FORMER:
             raise EvsimError(
-                f"{self.path}: is a journal of an earlier version ({FORMER}, expected {FORMAT}), whose counts have other "
-                "names: finish it with that version, or begin another with --journal"
+                f"{self.path}: is a journal of an earlier version ({FORMER}, expected {FORMAT}), whose counts have "
+                "other names: finish it with that version, or begin another with --journal"
             )
         if not isinstance(found, dict) or found.get("journal") != FORMAT:
             raise EvsimError(f"{self.path}: is not a journal of evsim evaluate ({FORMAT})")

@@ -111,7 +111,8 @@ class RealLinear:
     NetworkError
         The sizes do not fit.
 
-    One MAC per channel and class, also where the channel is 0 (`zero_macs`). Incs `target`, reads `source` and its weights.
+    One MAC per channel and class, also where the channel is 0 (`zero_macs`). Incs `target`, reads `source` and its
+    weights.
     """
 
     constants = ("weight",)

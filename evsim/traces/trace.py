@@ -134,8 +134,8 @@ def write_trace(path: str | os.PathLike, trace: Trace) -> None:
     """Write an HDF5 file readable without evsim, under a temporary name that is then renamed.
 
     ``spikes/<module>`` holds ``step`` (int32), ``address`` (int64) and, for graded events, ``payload``; its
-    attributes are ``shape`` and ``axes``, and ``n_sleepless`` for a population. ``ledger`` holds one row a handler and step. The attribute
-    ``provenance`` is JSON.
+    attributes are ``shape`` and ``axes``, and ``n_sleepless`` for a population. ``ledger`` holds one row a handler and
+    step. The attribute ``provenance`` is JSON.
     """
     import h5py
 

@@ -34,7 +34,7 @@ def audited(checkpoint: Path, root: Path, cache: Path) -> dict:
     Returns
     -------
     dict
-        ``counts`` (by name), ``energy`` (uJ by model and part of the panel), ``accuracy`` and ``differing`` (how many
+        ``counts`` (by name), ``energy`` (µJ by model and part of the panel), ``accuracy`` and ``differing`` (how many
         of evsim's predictions are not PyTorch's), and ``sha256`` of the checkpoint.
     """
     sha256 = file_sha256(str(checkpoint))
@@ -78,5 +78,5 @@ def _torch_predictions(checkpoint: Path, root: Path, labels: list[int]) -> list[
 
 
 def _mean_parts(parts: list[dict]) -> dict[str, float]:
-    """uJ a recording; what the model has no price for is left out."""
+    """µJ a recording; what the model has no price for is left out."""
     return {key: float(np.mean([p[key] for p in parts])) / 1e6 for key in parts[0] if parts[0][key] is not None}

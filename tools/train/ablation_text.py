@@ -37,14 +37,14 @@ N-MNIST, 1,000 training recordings (200 where it says so), the same 100 test rec
 is a mean over the seeds with its 95 % interval (Student's t). Accuracy is PyTorch's. The rest is evsim's audit: literal
 counts of the same 100 recordings through the imported checkpoint, event by event. "Additions" are synaptic ones, a
 payload of n as n additions; "MACs" are products of real values. Energy is the audit's panel
-(`evsim audit --energy NAME`), uJ a recording:
+(`evsim audit --energy NAME`), µJ a recording:
 
 * `pair_4.6_0.9`: 0.9 pJ an addition, 4.6 pJ a MAC, over synaptic, bias and residual additions; no memory, no neurons.
 * `step_simple`: the same with memory for weights and states, as STEP and SpikingJelly price it.
 
 Neither is a measurement of a device: constants of 45 nm tables times counts.
 """
-DIFFERENCES = "Differences, seed by seed (in points, counts and uJ):"
+DIFFERENCES = "Differences, seed by seed (in points, counts and µJ):"
 WARNING = """## What one may not conclude
 
 * A hundred test recordings resolve large differences only: where the interval of a difference holds zero, the study has
@@ -59,7 +59,7 @@ WARNING = """## What one may not conclude
 * Arms fire at rates of their own. Fewer additions may come from the mechanism or from a network that learnt to be
   quieter; these studies do not tell the two apart.
 """
-_COLUMNS = ("accuracy, %", "additions", "MACs", *(f"{name}, uJ" for name in MODELS))
+_COLUMNS = ("accuracy, %", "additions", "MACs", *(f"{name}, µJ" for name in MODELS))
 
 
 def header(*before: str) -> list[str]:

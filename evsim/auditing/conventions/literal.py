@@ -26,6 +26,7 @@ def count(run: AuditedRun) -> Tally:
     charges = tally_layers(run, Charge.literal)
     totals = run.totals
     energy, words = pair_energy(float(totals.acs), float(totals.macs))
+    words += "; bias and residual additions, masks, membranes and memory are not in it (the energy panels have them)"
     remarks = [
         f"beside the additions: {totals.masks:,} masks, {totals.bias_adds:,} bias additions, "
         f"{totals.updates:,} membrane updates, {totals.comparisons:,} comparisons"
@@ -35,5 +36,4 @@ def count(run: AuditedRun) -> Tally:
         remarks.append(
             f"{totals.graded_acs:,} additions carry a payload other than 1; as unit spikes they are {extra:,} more"
         )
-    remarks.append("masks, biases, updates and memory are not in its energy: see the panel")
     return Tally(NAME, TITLE, charges, energy, words, remarks)

@@ -6,7 +6,6 @@ LaTeX to run twice). Words wrap in a column of fixed width.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from evsim.auditing.sheet import Column, Report, Sheet, cell_text
@@ -77,4 +76,4 @@ def _alignment(column: Column) -> str:
 def _escape(text: str) -> str:
     """Plain text as LaTeX; two hyphens stay two."""
     text = "".join(_SPECIAL.get(letter, letter) for letter in text)
-    return re.sub(r"\buJ\b", r"$\\mu$J", text).replace("--", "-{}-")
+    return text.replace("µJ", r"$\mu$J").replace("--", "-{}-")

@@ -113,7 +113,8 @@ class SSA:
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
         sizes = (self.current.n_places, self.n_heads, self.head_channels)
-        return Attention("ssa", "product", *sizes, starts_with=self.official_order, keeps_spikes=True, scales_by_shift=True)
+        told = {"starts_with": self.official_order, "keeps_spikes": True, "scales_by_shift": True}
+        return Attention("ssa", "product", *sizes, **told)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """Each head multiplied again by itself, in the order that was taken for all heads together."""
