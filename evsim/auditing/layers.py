@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evsim.auditing.heads import count_pairs, split_heads
+from evsim.auditing.reference_operand import mean_operand, real_operand, sources_to_keep
 from evsim.auditing.source_log import Operand, SourceLog
 from evsim.engine.ledger import Ledger, OpCounts
 from evsim.engine.network import INPUT, Network
@@ -36,6 +37,8 @@ class Layer:
     geometry : Geometry
     operands : dict of str to Operand
         By port.
+    reference : Operand or None
+        What the reference hands the layer, where that is a mean over the steps.
     steps : tuple of OpCounts
         The literal counts, step by step.
     heads : tuple of OpCounts or None
@@ -49,7 +52,7 @@ class Layer:
     norm : str or None
         Name of the BatchNorm that was folded into the weights.
     pairs : dict of str to int
-        Of spiking self-attention: coincidences of Q and K ("qk"), and of K and V ("kv"), over all steps.
+        Of spiking self-attention, over all steps; see `evsim.handlers.attention.ssa.SSA.pairs`.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Layer:
     n_residual_adds: int = 0
     norm: str | None = None
     pairs: dict[str, int] = field(default_factory=dict)
+    reference: Operand | None = None
 
     @property
     def counts(self) -> OpCounts:
@@ -79,6 +83,11 @@ class Layer:
     def operand(self) -> Operand:
         """The spikes of a handler that has one port."""
         return self.operands["spikes"]
+
+    @property
+    def seen(self) -> Operand:
+        """What a hook of the reference sees: the operand, or its mean over the steps."""
+        return self.reference or self.operand
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +130,7 @@ def audit_run(network: Network, recording: Sequence[Spikes], order: str = "stage
 
 def log_for(network: Network) -> SourceLog:
     """An observer that splits what feeds an attention by head."""
-    heads, keep = {}, set()
+    heads, keep = {}, sources_to_keep(network)
     for handler, ports in zip(network.handlers, network.sources, strict=True):
         geometry = geometry_of(handler)
         if isinstance(geometry, Attention):
@@ -144,8 +153,12 @@ def _layer(network: Network, stage: int, log: SourceLog, steps: tuple[OpCounts, 
     geometry = geometry_of(handler)
     n_steps = len(steps)
     operands = {port: log.operand(source, _size(network, source), n_steps) for port, source in ports.items()}
+    reference = None
     if isinstance(geometry, Synapses) and not operands:
-        operands = {"spikes": _real_operand(geometry, steps)}
+        by_step, reference = real_operand(network, stage, log, n_steps)
+        operands = {"spikes": by_step or _real_operand(geometry, steps)}
+    elif isinstance(geometry, Synapses) and geometry.is_once:
+        reference = mean_operand(log, ports["spikes"], geometry.n_inputs, n_steps)
     writes_logits = isinstance(network.handlers[-1], Readout) and _target(handler) is network.readout.current
     return Layer(
         name=handler.name,
@@ -160,12 +173,13 @@ def _layer(network: Network, stage: int, log: SourceLog, steps: tuple[OpCounts, 
         n_residual_adds=_residual_adds(handler),
         norm=getattr(handler, "norm", None),
         pairs=count_pairs(handler, operands, steps, log),
+        reference=reference if isinstance(geometry, Synapses) and geometry.is_once else None,
     )
 
 
 def _real_operand(geometry: Synapses, steps: tuple[OpCounts, ...]) -> Operand:
     """A classifier that reads real values: how many were nonzero follows from its products; their sum is not kept."""
-    events = np.array([counts.macs // geometry.n_out for counts in steps], np.int64)
+    events = np.array([(counts.macs - counts.zero_macs) // geometry.n_out for counts in steps], np.int64)
     several = (float("-inf"), 0.5, float("inf"))  # of no use as values: neither binary nor between 0 and 1
     return Operand("real values", geometry.n_inputs, events, np.full(len(steps), np.nan), several, is_real=True)
 

@@ -115,8 +115,10 @@ def totals_sheet(audit: Audit) -> Sheet:
         columns += [Column("sd", "sd"), Column("low", "95 % from"), Column("high", "to")]
     rows = []
     for key, words in _COUNTS.items():
-        found = audit.over(lambda run, key=key: getattr(run.totals, key, 0))
-        rows.append({"count": words, "mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high})
+        found = audit.over(lambda run, key=key: getattr(run.totals, key))
+        rows.append(
+            {"count": words, "key": key, "mean": found.mean, "sd": found.sd, "low": found.low, "high": found.high}
+        )
     return Sheet("totals", _over_how_many(audit), columns, rows)
 
 

@@ -13,7 +13,7 @@ E_AC = 0.9
 
 
 def dense_steps(layer: Layer) -> int:
-    """Dense products of a convolution or linear layer over all steps."""
+    """Dense products of a convolution or linear layer, as often as the reference runs it."""
     return layer.geometry.dense_macs * layer.n_calls
 
 
@@ -22,7 +22,7 @@ def is_zero_one(layer: Layer) -> bool:
 
     {0, 0.5} passes it, and its sum, not its nonzero values, then is taken for the number of spikes.
     """
-    operand = layer.operand
+    operand = layer.seen
     return operand.n_distinct <= 2 and all(0 <= value <= 1 for value in operand.values)
 
 
@@ -36,7 +36,7 @@ def rate_charge(layer: Layer, rate: float | None = None) -> Charge:
     rate : float, optional
         The rate of the population before its pool, for conventions that measure it there.
     """
-    dense = dense_steps(layer)
+    dense = layer.geometry.dense_macs * len(layer.steps)
     charge = Charge.literal(layer).to("borders", acs=layer.operand.mean_value * dense)
     return charge if rate is None else charge.to("pool position", acs=rate * dense)
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from evsim.engine.spikes import Spikes
 
-__all__ = ["Operand", "SourceLog"]
+__all__ = ["MANY_VALUES", "Operand", "SourceLog"]
 
-_MANY = 3
+MANY_VALUES = 3
 """Distinct values that are worth remembering: conventions only ask whether there are more than two."""
 
 
@@ -56,6 +56,11 @@ class Operand:
     def mean_value(self) -> float:
         """Sum of values per place and step: the firing rate as `x.mean()` gives it."""
         return self._per_place(self.value_sum.sum())
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the values are known, and not only how many there are."""
+        return bool(np.isfinite(self.value_sum).all())
 
     @property
     def is_binary(self) -> bool:
@@ -120,13 +125,13 @@ class SourceLog:
             values = np.ones(1)
             total = float(len(spikes))
         else:
-            values = np.unique(spikes.payload)[:_MANY]
+            values = np.unique(spikes.payload)[:MANY_VALUES]
             total = float(spikes.payload.sum(dtype=np.float64))
             if spikes.payload.dtype == np.float32:
                 self._is_real.add(name)
         known = self._values.get(name, ())
-        if len(known) < _MANY:
-            self._values[name] = tuple(sorted({*known, *values.tolist()})[:_MANY])
+        if len(known) < MANY_VALUES:
+            self._values[name] = tuple(sorted({*known, *values.tolist()})[:MANY_VALUES])
         return total
 
     def _count_heads(self, name: str, address: np.ndarray) -> np.ndarray:

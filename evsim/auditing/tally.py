@@ -29,7 +29,7 @@ CAUSES = {
     "batch norm": "a BatchNorm that evsim folds into the weights",
     "pool": "max-pools",
     "residual": "additions of a shortcut, dense",
-    "mean": "the mean over tokens, dense",
+    "mean": "means over tokens and over steps, dense",
     "real values": "real-valued input: zeros are multiplied too",
 }
 """Every reason for a difference, in words; keys of `Part.cause`."""

@@ -52,10 +52,15 @@ class Assembly:
         weight, bias = fold_batch_norm(self.tensors, layer, norm)
         return self._add(Conv2d(layer, weight, bias, window, current, groups), norm, source)
 
-    def linear(self, layer: str, norm: str | None, source: str, current: Current) -> str:
-        """A linear layer or 1x1 convolution with its BatchNorm, on every token."""
+    def linear(self, layer: str, norm: str | None, source: str, current: Current, is_once: bool = False) -> str:
+        """A linear layer or 1x1 convolution with its BatchNorm, on every token.
+
+        `is_once` says that the reference runs it once, on the mean over the steps.
+        """
         weight, bias = fold_batch_norm(self.tensors, layer, norm)
-        return self._add(Linear(layer, weight, bias, current.n_places, current), norm, source)
+        projection = Linear(layer, weight, bias, current.n_places, current)
+        projection.is_once = is_once
+        return self._add(projection, norm, source)
 
     def neurons(
         self,

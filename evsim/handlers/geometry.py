@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evsim.handlers.projections.conv import Window
 
 __all__ = [
-    "Attention", "Geometry", "Mean", "Neurons", "Other", "Pool", "Sum", "Synapses", "Told",
+    "Attention", "Geometry", "Mean", "Neurons", "Other", "Output", "Pool", "Sum", "Synapses", "Told",
     "acs_by_head", "geometry_of", "masks_by_head",
 ]  # fmt: skip
 
@@ -172,11 +172,19 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """The logits, and whether the reference takes their mean over the steps itself."""
+
+    n_classes: int
+    is_averaged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Anything else."""
 
 
-Geometry = Synapses | Attention | Neurons | Pool | Mean | Sum | Other
+Geometry = Synapses | Attention | Neurons | Pool | Mean | Sum | Output | Other
 
 
 class Told(Protocol):

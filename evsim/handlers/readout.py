@@ -11,7 +11,7 @@ from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.handlers.geometry import Mean, Synapses
+from evsim.handlers.geometry import Mean, Output, Synapses
 from evsim.handlers.projections.conv import Window
 
 __all__ = ["Readout", "RealLinear", "TokenMean"]
@@ -190,16 +190,25 @@ class Readout:
     name : str
     current : Current
         [1, n_classes], written by the classifier layer.
+    is_averaged : bool
+        Whether the reference takes this mean itself, and does not leave it to its user or take it before it
+        classifies; nothing here depends on it.
 
     Sets its logits, reads `current`.
     """
 
-    def __init__(self, name: str, current: Current) -> None:
+    def __init__(self, name: str, current: Current, is_averaged: bool = False) -> None:
         self.name = name
         self.current = current
+        self.is_averaged = is_averaged
         self.bias, self.wakers = current.join_reader(name)
         self.n_inputs = self.bias.size
         self._by_step: dict[int, np.ndarray] = {}
+
+    @property
+    def geometry(self) -> Output:
+        """What it says of itself to conventions."""
+        return Output(self.n_inputs, self.is_averaged)
 
     def fix(self, fixing: Fixing) -> None:
         """Logits are float32: a whole current divided by its scale, plus the bias."""

@@ -152,7 +152,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     net.add(TokenMean("token_mean", u, mean))  # D, real
     head_lif = layers.neurons("head_lif", mean, (hp.n_channels,), "channel")  # D
     layers.linear("head", None, head_lif, logits)  # classes
-    net.add(Readout("readout", logits))
+    net.add(Readout("readout", logits, is_averaged=True))
     return net
 
 

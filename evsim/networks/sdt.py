@@ -122,8 +122,12 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     return live, dead
 
 
-def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
-    """The network, input to output."""
+def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters, classifies_mean: bool = False) -> Network:
+    """The network, input to output.
+
+    The official code classifies each step and takes the mean of the logits; `classifies_mean` says that the reference
+    takes the mean of the spikes and classifies once. The logits are the same, not what it takes to have them.
+    """
     check_sizes(hp, FAMILY)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
     layers = Assembly(net, tensors, NeuronConstants.of(hp))
@@ -135,8 +139,8 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     net.add(TokenMean("token_mean", u, mean))  # D, real
     head_lif = layers.neurons("head_lif", mean, (hp.n_channels,), "channel")  # D
     logits = Current(1, hp.n_classes)
-    layers.linear("head", None, head_lif, logits)  # classes
-    net.add(Readout("readout", logits))
+    layers.linear("head", None, head_lif, logits, is_once=classifies_mean)  # classes
+    net.add(Readout("readout", logits, is_averaged=not classifies_mean))
     return net
 
 

@@ -79,8 +79,9 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 
 
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
-    """The network, input to output, under the official names."""
-    return sdt.build({name: tensors[their_name(name, NAMES)] for name in _official_shapes(hp)}, hp)
+    """The network, input to output, under the official names; SpikingJelly classifies the mean over the steps."""
+    official = {name: tensors[their_name(name, NAMES)] for name in _official_shapes(hp)}
+    return sdt.build(official, hp, classifies_mean=True)
 
 
 def _official_shapes(hp: HyperParameters) -> Shapes:

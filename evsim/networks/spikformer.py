@@ -193,21 +193,29 @@ def stem_shapes(hp: HyperParameters) -> Shapes:
     return shapes | norm_shapes("patch_embed.rpe_bn", hp.n_channels)
 
 
-def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
-    """The network, input to output."""
+def build(
+    tensors: Mapping[str, np.ndarray], hp: HyperParameters, starts_with: str | None = None, is_once: bool = True
+) -> Network:
+    """The network, input to output.
+
+    Spikes and logits do not depend on the rest, what others count does: `starts_with` is the product of the attention
+    that the reference takes first ("qk" or "kv"; None for the order of the official file), `is_once` whether it
+    classifies the mean over the steps, as the official files do, or every step.
+    """
+    starts_with = starts_with or ("kv" if hp.variant == "imagenet" else "qk")
     _check_sizes(hp)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
     layers = Assembly(net, tensors, NeuronConstants.of(hp))
     x, height, width = _patch_embed(layers, hp)  # height x width x D, whole numbers
     shape = (height, width, hp.n_channels)
     for i in range(hp.depth):
-        attn = _ssa(layers, hp, f"block.{i}.attn", x, shape)  # height x width x D, spikes
+        attn = _ssa(layers, hp, f"block.{i}.attn", x, shape, starts_with)  # height x width x D, spikes
         x = _add(net, f"block.{i}.attn.sum", x, attn, shape)
         mlp = _mlp(layers, hp, f"block.{i}.mlp", x, shape)
         x = _add(net, f"block.{i}.mlp.sum", x, mlp, shape)
     mean, logits = Current(1, hp.n_channels), Current(1, hp.n_classes)
     net.add(SpikeMean("token_mean", height * width, mean), x)  # D, real
-    head = RealLinear("head", tensors["head.weight"], tensors["head.bias"], mean, logits, is_once=True)
+    head = RealLinear("head", tensors["head.weight"], tensors["head.bias"], mean, logits, is_once)
     net.add(head)  # classes
     net.add(Readout("readout", logits))
     return net
@@ -237,12 +245,13 @@ def _patch_embed(layers: Assembly, hp: HyperParameters) -> tuple[str, int, int]:
     return _add(layers.network, "patch_embed.sum", spikes, rpe, shape), height, width
 
 
-def _ssa(layers: Assembly, hp: HyperParameters, name: str, source: str, shape: tuple[int, int, int]) -> str:
+def _ssa(
+    layers: Assembly, hp: HyperParameters, name: str, source: str, shape: tuple[int, int, int], starts_with: str
+) -> str:
     """LIF(proj(LIF(scale * Q K^T V))): spiking self-attention."""
     q, k, v = (_layer(layers, hp, f"{name}.{role}", source, shape) for role in "qkv")
     x = Current(shape[0] * shape[1], hp.n_channels)
-    official_order = "kv" if hp.variant == "imagenet" else "qk"
-    ssa = SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order=official_order)
+    ssa = SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order=starts_with)
     layers.network.add(ssa, q=q, k=k, v=v)  # height x width x D, integers
     axes = _reference_axes(hp)
     spikes = layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=hp.attn_v_threshold, reference_axes=axes)

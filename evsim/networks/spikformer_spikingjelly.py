@@ -91,11 +91,14 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 
 
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
-    """The network, input to output, under the official names."""
+    """The network, input to output, under the official names; SpikingJelly takes K^T V first, and classifies each step.
+
+    Source: `spikingjelly.activation_based.layer.SpikingSelfAttention` and `model.Spikformer`.
+    """
     official = {name: tensors[their_name(name, NAMES)] for name in _own_shapes(hp)}
     for i in range(hp.depth):
         official |= _split_query_key_value(tensors, i, hp.n_channels)
-    return spikformer.build(official, hp)
+    return spikformer.build(official, hp, starts_with="kv", is_once=False)
 
 
 def _own_shapes(hp: HyperParameters) -> Shapes:

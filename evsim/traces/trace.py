@@ -230,12 +230,12 @@ def _write_ledger(group, ledger: Ledger) -> None:
 
 
 def _read_sleepless(path, group, layers: Mapping[str, Layer]) -> dict[str, int]:
-    found = {name: int(group[name].attrs["n_sleepless"]) for name in layers if "n_sleepless" in group[name].attrs}
-    for name, n_sleepless in found.items():
+    found = {name: group[name].attrs["n_sleepless"] for name in layers if "n_sleepless" in group[name].attrs}
+    for name, value in found.items():
         size = math.prod(layers[name].shape)
-        if not 0 <= n_sleepless <= size:
-            raise TraceError(f"{path}: spikes/{name}: n_sleepless is {n_sleepless}, expected 0 to {size}")
-    return found
+        if np.ndim(value) or np.asarray(value).dtype.kind not in "iu" or not 0 <= value <= size:
+            raise TraceError(f"{path}: spikes/{name}: n_sleepless is {value!r:.40}, expected 0 to {size}")
+    return {name: int(value) for name, value in found.items()}
 
 
 def _read_ledger(group, version: int) -> Ledger:

@@ -39,7 +39,7 @@ def _charge(layer: Layer) -> Charge:
         return literal.to("attention skipped", 0, 0)
     if not isinstance(layer.geometry, Synapses):
         return literal.to("skipped", 0, 0)
-    if layer.operand.is_real:
+    if layer.seen.is_real:
         return literal.to("first layer" if layer.is_first else "real values", acs=0, macs=_real_operations(layer))
     if all(value in (-1, 1) for value in layer.operand.values):
         return literal.to("integer spikes", acs=counts.event_acs)
@@ -47,6 +47,8 @@ def _charge(layer: Layer) -> Charge:
 
 
 def _real_operations(layer: Layer) -> float:
-    """A still image is multiplied at every step here, once in evsim; a mean over steps once here."""
+    """A still image is multiplied at every step here, once in evsim; a mean over steps once here, where it is not 0."""
+    if not layer.is_first and layer.seen.has_values:
+        return float(layer.seen.events.sum() * layer.geometry.n_out)
     steps_done = sum(1 for counts in layer.steps if counts.macs)
     return layer.counts.macs * layer.n_calls / steps_done if steps_done else 0.0

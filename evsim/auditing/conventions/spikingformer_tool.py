@@ -77,14 +77,14 @@ def zero_one_charge(layer: Layer, dense: int) -> Charge:
     literal = Charge.literal(layer)
     if not is_zero_one(layer):
         return literal.to(_dense_cause(layer), acs=0, macs=dense)
-    rate = layer.operand.mean_value
+    rate = layer.seen.mean_value
     return literal.to("borders", acs=rate * dense_steps(layer), macs=0).to("bias", acs=rate * dense)
 
 
 def _dense_cause(layer: Layer) -> str:
     if layer.is_first:
         return "first layer"
-    return "real values" if layer.operand.is_real else "integer spikes"
+    return "real values" if layer.seen.is_real else "integer spikes"
 
 
 def _attention(layer: Layer, literal: Charge) -> Charge:

@@ -129,16 +129,21 @@ class SSA:
         return split
 
     def pairs(self, told: Told) -> dict[str, int]:
-        """Coincidences of q and k (sum over channels), and of k and v (sum over tokens and heads), over all steps."""
-        pairs = {"qk": 0, "kv": 0}
-        n_channels, n_rows = self.current.n_channels, self.current.n_places * self.n_heads
+        """What others count of the products, over all steps.
+
+        "qk" and "kv" are coincidences of q and k (sum over channels) and of k and v (sum over tokens and heads),
+        "kv_largest" the largest entry of K^T V, and "output" the sum of Q K^T V before it is scaled.
+        """
+        found = {"qk": 0, "kv": 0, "kv_largest": 0, "output": 0}
+        shape = (self.current.n_places, self.n_heads, self.head_channels)
         for step in range(len(told.steps)):
-            q, k, v = (told.spikes(port, step).address for port in "qkv")
-            channels = [np.bincount(x % n_channels, minlength=n_channels) for x in (q, k)]
-            rows = [np.bincount(x // self.head_channels, minlength=n_rows) for x in (k, v)]
-            pairs["qk"] += int(channels[0] @ channels[1])
-            pairs["kv"] += int(rows[0] @ rows[1])
-        return pairs
+            q, k, v = (told.spikes(port, step).to_dense(math.prod(shape)).reshape(shape) for port in "qkv")
+            product = np.einsum("nhi,nhj->hij", k.astype(np.float32), v.astype(np.float32), optimize=True)
+            found["qk"] += int((q.sum(axis=0) * k.sum(axis=0)).sum())
+            found["kv"] += int(product.sum(dtype=np.float64))
+            found["kv_largest"] = max(found["kv_largest"], int(product.max()))
+            found["output"] += int((q.sum(axis=0) * product.sum(axis=2, dtype=np.float64)).sum())
+        return found
 
     def _multiply_head(self, inbox: Mapping[str, Spikes], order: str) -> tuple[int, int]:
         """Additions and masks of one head; where it lacks an operand its keys were tested in vain."""

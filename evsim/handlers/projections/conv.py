@@ -100,6 +100,7 @@ class Conv2d:
         self.groups = groups
         self.has_bias = bias is not None
         self.norm: str | None = None
+        self.is_once = False
         self.n_weight_axes = weight.ndim
         self.blocks = Blocks.of(weight, groups)
         self.n_in = weight.shape[1] * groups
@@ -169,7 +170,8 @@ class Conv2d:
     def geometry(self) -> Synapses:
         """What it says of itself to conventions."""
         sizes = (self.window, self.n_in, self.n_out, self.groups)
-        return Synapses(*sizes, has_bias=self.has_bias, is_linear=self.n_weight_axes == 2)
+        told = {"has_bias": self.has_bias, "is_linear": self.n_weight_axes == 2, "is_once": self.is_once}
+        return Synapses(*sizes, **told)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
