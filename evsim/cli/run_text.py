@@ -54,7 +54,8 @@ def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     yield f"\nalso counted: {counted}\n"
     if totals["acs_kv_first"]:
         both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
-        yield f"additions that each order of the attention's products would have cost: {both}\n"
+        found_by = f"found out with {totals['order_ands']:,} ANDs of 64 bits"
+        yield f"additions that each order of the attention's products would have cost: {both}; {found_by}\n"
     yield f"prediction  {_prediction(report)}"
     yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""

@@ -6,6 +6,7 @@
     LIF     1 AC an input element;   BatchNorm 2 a element;   max-pool 1 a element, times the rate
 
 Products written as functions (@, einsum, F.*) are not modules and count nothing, so no spiking attention is counted.
+Modules are found by their exact type: a class derived from nn.Conv2d counts nothing there. Here a convolution is one.
 
 Source: syops 0.0.5, ops.py. In a multi-step model whose first axis is time, syops divides the total by T instead of
 by the batch; here the network takes its batch first, as the official models do, and nothing is divided.
