@@ -24,13 +24,14 @@ def run_of(name):
 @pytest.mark.parametrize("name", bundled())
 def test_a_trace_says_what_the_run_says(name, tmp_path):
     """Which neurons a bias keeps awake follows from weights, which a trace does not have: it keeps the numbers."""
-    run = run_of(name)
+    net = evsim.load(name)
+    run = net.run()
     write_trace(tmp_path / "run.h5", run.trace)
     traced = describe_trace(read_trace(tmp_path / "run.h5"))
     assert check_claims(traced) == check_claims(run.audited)
     assert find_places(traced) == find_places(run.audited)
     sleepless = sum(x.geometry.n_sleepless for x in traced.layers if isinstance(x.geometry, Neurons))
-    assert 0 < sleepless == sum(p.geometry.n_sleepless for p in run.net.network.populations())
+    assert 0 < sleepless == sum(p.geometry.n_sleepless for p in net.network.populations())
 
 
 @needs_jit
