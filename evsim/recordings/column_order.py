@@ -78,9 +78,7 @@ def infer_order(path, rows: np.ndarray, what: str, tie_break: str | None = None)
     if len(possible) == 1:
         return possible[0]
     if possible:
-        raise AmbiguousColumns(
-            f"{path}: the columns of {what} could be {' or '.join(possible)}; say which with --layout"
-        )
+        raise AmbiguousColumns(f"{path}: the columns of {what} could be {' or '.join(possible)}; say which: --layout")
     # x before y in all of them: no value can tell which of two coordinates is which.
     others = possible_orders(rows, ["".join(o) for o in permutations("txyp") if o.index("x") < o.index("y")])
     hint = f"perhaps --layout {' or '.join(others[:3])}" if others else "the polarity has two values in each of them"

@@ -62,11 +62,16 @@ class Polarities:
         known = on | (values == off)
         if not known.all():
             first = int(np.argmin(known))
-            raise RecordingError(f"{self._path}: polarity of event {first} is {values[first]}; {EXPECTED}")
+            raise RecordingError(
+                f"{self._path}: polarity of event {first} is {values[first]}{self._both()}; {EXPECTED}"
+            )
         if len(self._off) > 1:
-            several = " and ".join(str(value) for value in sorted(self._off))
-            raise RecordingError(f"{self._path}: polarities {several} in one file; {EXPECTED}")
+            raise RecordingError(f"{self._path}: two spellings of off{self._both()}; {EXPECTED}")
         return on.astype(np.int8)
+
+    def _both(self) -> str:
+        several = " and ".join(str(value) for value in sorted(self._off))
+        return f" (polarities {several} in one file)" if len(self._off) > 1 else ""
 
     @staticmethod
     def _is_of_another_width(values: np.ndarray, value: int) -> bool:
