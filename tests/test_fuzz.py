@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def test_the_seeds_are_sound(tmp_path):
     for name, path in fuzz_seeds.write_seeds(tmp_path, encoders).items():
         if name != "gesture_labels":
-            assert read_recording(path, normalise="none").path == str(path)
+            assert read_recording(path, trained_with="none").path == str(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")

@@ -2,8 +2,8 @@
 
     python tools/fuzz_readers.py --cases 20000 [--seed 0] [FILE_OR_FOLDER ...]
 
-Each case damages one file (flipped bytes, extreme numbers, cuts, pieces of another file) and reads it whole and in
-pieces, in a worker process whose memory is limited and which is watched from outside. Allowed are a sound recording and
+Each case damages one file (flipped bytes, extreme numbers, cuts, pieces of another file) and reads it whole, in pieces,
+as a stream and as a dataset, in a worker process whose memory is limited and which is watched from outside. Allowed are a sound recording and
 an EvsimError of one line; a traceback, a crash, a hang, or more than 1 GB is a finding, and its file is kept. Seeds are
 files synthesised by the encoders of the test suite and the files named on the command line (of long ones, the
 beginning).
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 LIMIT_BYTES = 2**30
-TIME_OUT_SECONDS = 20
+TIME_OUT_SECONDS = 10
 SEED_BYTES = 40_000
 WHOLE = {".h5", ".hdf5", ".npz", ".npy", ".png", ".jpg", ".aedat4"}
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
@@ -135,15 +135,23 @@ def run_case(path: Path) -> str:
     from evsim.recordings.recording import EventRecording
 
     try:
-        recording = read_recording(path, normalise="none")
+        recording = read_recording(path, trained_with="none")
         if isinstance(recording, EventRecording):
-            return _check_events(recording) or _check_pieces(path, recording)
+            wrong = _check_events(recording) or _check_pieces(path, recording)
+            return wrong or _check_doors(path) or "sound"
         values = getattr(recording, "frames", getattr(recording, "image", None))
+        wrong = _check_doors(path)
+        if wrong:
+            return wrong
         return "sound" if values.dtype == np.float32 and np.isfinite(values).all() else "unsound"
     except EvsimError as error:
         if isinstance(error.__cause__, MemoryError):
             return "memory"
-        return "refused" if "\n" not in str(error) and str(path.parent) in str(error) else f"message: {error!r}"
+        return (
+            _check_doors(path) or "refused"
+            if "\n" not in str(error) and str(path.parent) in str(error)
+            else f"message: {error!r}"
+        )
     except MemoryError:
         return "memory"
     except BaseException as error:
@@ -162,7 +170,7 @@ def _check_events(found) -> str | None:
     return None if sound else "unsound"
 
 
-def _check_pieces(path: Path, whole) -> str:
+def _check_pieces(path: Path, whole) -> str | None:
     """Pieces are the whole, or refused because the disorder is too great."""
     from evsim.errors import EvsimError
     from evsim.recordings import iter_events
@@ -170,9 +178,62 @@ def _check_pieces(path: Path, whole) -> str:
     try:
         pieces = list(iter_events(path, max(100, whole.t.size // 20)))
     except EvsimError as error:
-        return "sound" if "out of order" in str(error) else f"pieces: {error}"
+        return None if "out of order" in str(error) else f"pieces: {error}"
     same = all(np.array_equal(np.concatenate([getattr(p, c) for p in pieces]), getattr(whole, c)) for c in "txyp")
-    return "sound" if same else "pieces differ"
+    return None if same else "pieces differ"
+
+
+def _check_doors(path: Path) -> str | None:
+    """Other ways in take the file or refuse it in one line: as a stream, as a dataset, described, told what it is."""
+    from evsim.errors import EvsimError
+
+    for door in (_follow, _as_dataset, _describe, _told):
+        try:
+            door(path)
+        except EvsimError as error:
+            if isinstance(error.__cause__, MemoryError):
+                return f"memory ({door.__name__})"
+            if "\n" in str(error):
+                return f"message ({door.__name__}): {error!r}"
+    return None
+
+
+def _follow(path: Path) -> None:
+    from evsim.recordings.streaming.decoder import StreamDecoder
+    from evsim.recordings.streaming.windows import Windows
+
+    decoder, windows = StreamDecoder(path.name), Windows(1000, 500)
+    data = path.read_bytes()
+    for at in range(0, len(data), 10_000):
+        for _ in windows.feed(decoder.feed(data[at : at + 10_000])):
+            pass
+    for _ in windows.feed(decoder.finish()):
+        pass
+    for _ in windows.finish():
+        pass
+
+
+def _as_dataset(path: Path) -> None:
+    from evsim.evaluation.dataset import find_dataset, kind_module
+    from evsim.recordings.options import ReadOptions
+
+    dataset = find_dataset(str(path))
+    module = kind_module(dataset.kind)
+    for item in dataset.items[:3]:
+        if hasattr(module, "read"):
+            module.read(item, ReadOptions(trained_with="none"))
+
+
+def _describe(path: Path) -> None:
+    from evsim.recordings import describe, read_recording
+
+    describe(read_recording(path, normalise="raw"))
+
+
+def _told(path: Path) -> None:
+    from evsim.recordings import read_recording
+
+    read_recording(path, sensor=(260, 346), drop_outside=True, unit="ms")
 
 
 def work(first: int, last: int, step: int, seed: int, seeds: dict[str, Path], folder: Path) -> None:
@@ -186,7 +247,7 @@ def work(first: int, last: int, step: int, seed: int, seeds: dict[str, Path], fo
     # Readers load libraries and kernels on first use.
     for path in seeds.values():
         try:
-            read_recording(path, normalise="none")
+            read_recording(path, trained_with="none")
         except Exception:
             pass
     pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -13,10 +13,10 @@ from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.errors import RecordingError
 from evsim.loading.zoo import find_recording, recording_for
-from evsim.recordings.arrays import columns_of
 from evsim.recordings.bare_array import batch_of
 from evsim.recordings.check import RawEvents, check
 from evsim.recordings.discover import choose
+from evsim.recordings.field_names import columns_of, parse_name
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 from evsim.recordings.steps import Steps
@@ -76,11 +76,11 @@ def recordings_of(data: object, options: ReadOptions) -> list[Recording]:
 
 
 def _columns(data: Mapping) -> RawEvents:
-    names = columns_of(list(data))
+    names = columns_of(IN_MEMORY, [str(name) for name in data])
     if names is None:
         raise RecordingError(f"a mapping of {', '.join(map(str, data))}; expected the columns t, x, y and p of events")
     t, x, y, p = (np.asarray(data[names[short]]) for short in "txyp")
-    return RawEvents(t, x, y, p, f"columns {', '.join(names.values())}")
+    return RawEvents(t, x, y, p, f"columns {', '.join(names.values())}", unit=parse_name(names["t"]).unit)
 
 
 def _as_array(data: object) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from evsim.cli.weights_text import describe_weights
 from evsim.errors import EvsimError, RecordingError
 from evsim.loading.file_kind import is_checkpoint, is_weights
+from evsim.recordings.entries import require_file
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import split_index
 
@@ -33,8 +33,7 @@ def describe_file(path: str, reading: ReadOptions | None = None, index: str | No
         Nothing evsim knows; the message says what was found.
     """
     file = str(split_index(path)[0])
-    if not os.path.isfile(file):
-        raise EvsimError(f"{file}: {'is a folder' if os.path.isdir(file) else 'no such file'}; expected a file")
+    require_file(file)
     for recognises, describe in _KINDS:
         if recognises(file):
             return describe(file)

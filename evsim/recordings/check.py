@@ -51,7 +51,7 @@ class RawEvents:
 
 
 def check(
-    path, found: RawEvents | FrameRecording | ImageRecording, options: ReadOptions, reader: str = "text"
+    path, found: RawEvents | FrameRecording | ImageRecording, options: ReadOptions, reader: str = "events"
 ) -> Recording:
     """A sound Recording from what a reader found, or a RecordingError that says what is wrong with it.
 
@@ -84,9 +84,11 @@ class EventCheck:
         Name of the reader.
     """
 
-    def __init__(self, path, options: ReadOptions, reader: str = "text") -> None:
+    def __init__(self, path, options: ReadOptions, reader: str = "events") -> None:
         if options.normalise not in (None, "raw"):
             raise RecordingError(f"{path}: --normalise {options.normalise} is for images; these are events")
+        if options.axes is not None:
+            raise RecordingError(f"{path}: --axes {options.axes} is for arrays of frames; these are events")
         self._path, self._options, self._reader = path, options, reader
         self._clock, self._polarities = Clock(path, options.unit), Polarities(path)
         self._order = TimeOrder(path)
