@@ -26,7 +26,7 @@ def write_seeds(folder, encoders):
         "metavision_csv": ("d.csv", encoders.text(events, "xypt", header="%geometry:160,120\n")),
         "seconds": (
             "b.txt",
-            encoders.text(events | {"t": events["t"] / 1e6}, between=" ", header="# time (s) x y p\n"),
+            encoders.text(events | {"t": events["t"] / 1e6}, between=" ", header="# t (s) x y p\n"),
         ),
         "gesture_labels": ("labels.csv", b"class,startTime_usec,endTime_usec\n1,1000,3000\n2,3000,9000\n"),
         **_packed(events, encoders),

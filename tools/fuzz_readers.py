@@ -3,10 +3,10 @@
     python tools/fuzz_readers.py --cases 20000 [--seed 0] [FILE_OR_FOLDER ...]
 
 Each case damages one file (flipped bytes, extreme numbers, cuts, pieces of another file) and reads it whole, in pieces,
-as a stream and as a dataset, in a worker process whose memory is limited and which is watched from outside. Allowed are a sound recording and
-an EvsimError of one line; a traceback, a crash, a hang, or more than 1 GB is a finding, and its file is kept. Seeds are
-files synthesised by the encoders of the test suite and the files named on the command line (of long ones, the
-beginning).
+as a stream and as a dataset, in a worker process whose memory is limited and which is watched from outside. Allowed are
+a sound recording and an EvsimError of one line; a traceback, a crash, a hang, or more than 1 GB is a finding, and its
+file is kept. Seeds are files synthesised by the encoders of the test suite and the files named on the command line (of
+long ones, the beginning).
 
 A case is repeated with `--seed S --only N`.
 """
@@ -195,6 +195,10 @@ def _check_doors(path: Path) -> str | None:
                 return f"memory ({door.__name__})"
             if "\n" in str(error):
                 return f"message ({door.__name__}): {error!r}"
+        except MemoryError:
+            return f"memory ({door.__name__})"
+        except BaseException as error:
+            return f"traceback ({door.__name__}): {type(error).__name__}: {str(error)[:80]}"
     return None
 
 

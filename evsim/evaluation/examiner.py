@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from evsim.evaluation.outcome import TOP, Outcome
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import find_weights
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.read import read_recording
+from evsim.recordings.read import read_recording, refused
 from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
@@ -117,7 +118,8 @@ class Examiner:
             return self.reader.read(item, options)
         module = kind_module(self.plan.kind)
         if hasattr(module, "read"):
-            return module.read(item, options)
+            with refused(Path(item.path)):
+                return module.read(item, options)
         return read_recording(item.path, **{entry.name: getattr(options, entry.name) for entry in fields(options)})
 
     def _options(self, item: Item) -> ReadOptions:

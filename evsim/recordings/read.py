@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from evsim.errors import RecordingError
+from evsim.errors import EvsimError, RecordingError
 from evsim.recordings.check import check
 from evsim.recordings.column_order import is_order
 from evsim.recordings.decoding import Decoder, read_decoded
@@ -75,6 +75,8 @@ def refused(path: Path):
         yield
     except RecordingError as error:
         raise RecordingError(one_line(error, limit=600)) from error.__cause__
+    except EvsimError:
+        raise
     # A damaged file can make h5py, zipfile or numpy raise nearly anything; the user needs one line, the cause is kept.
     except Exception as error:
         raise RecordingError(f"{path}: damaged or not readable ({one_line(error)})") from error

@@ -9,7 +9,6 @@ from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.recordings import hdf5_layouts
 from evsim.recordings.discover import formats_of
 from evsim.recordings.entries import require_file
-from evsim.recordings.read import refused
 from evsim.recordings.safe_hdf5 import is_hdf5, open_hdf5
 
 
@@ -25,7 +24,7 @@ def find(root: Path, options: FindOptions) -> Dataset:
     """Every recording of the file, in the file's order; each must have a label."""
     require_file(root)
     many = [layout for layout in formats_of(hdf5_layouts).values() if hasattr(layout, "labels")]
-    with refused(root), open_hdf5(root) as file:
+    with open_hdf5(root) as file:
         layout = next((layout for layout in many if layout.recognises(file)), None)
         if layout is None:
             raise RecordingError(f"{root}: an HDF5 file, but not one of many labelled recordings")
