@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -11,7 +12,7 @@ from evsim.recordings.arrays import single_label
 from evsim.recordings.safe_hdf5 import attribute, dataset, kind_of, read_array
 from evsim.recordings.stated_sensor import PAIRS, SIZES, stated_sensor
 
-__all__ = ["MOST_ENTRIES", "choose_camera", "label_of", "places_below", "sensor_of"]
+__all__ = ["MOST_ENTRIES", "Cameras", "label_of", "places_below", "sensor_of"]
 
 MOST_ENTRIES = 64
 DEPTH = 3
@@ -30,32 +31,51 @@ def places_below(file) -> Iterator[str]:
         ]
 
 
-def choose_camera(
-    path, file, index: int | str | None, preferred: tuple[str, ...], is_camera: Callable[[object, str], bool]
-) -> tuple[str, tuple[str, ...]]:
-    """The place of the events asked for, and a note when the file holds those of another camera too.
+@dataclass(frozen=True)
+class Cameras:
+    """The places of a file where events of one layout are: one a camera.
 
     Parameters
     ----------
-    index : int, str or None
-        A number, a place, or a word of it ("right"); None is the first.
-    preferred : tuple of str
-        Places that come first.
+    usual : tuple of str
+        Where they are as a rule; these come first.
+    is_camera : callable
+        ``is_camera(file, place)``.
     """
-    found = [place for place in preferred if is_camera(file, place)]
-    found += [place for place in places_below(file) if place not in found and is_camera(file, place)]
-    shown = [place or "/" for place in found]
-    if index is None or len(found) < 1:
-        place = found[0] if found else preferred[0]
-        others = ", ".join(repr(other) for other in shown[1:])
-        return place, (f"the file also has events of {others} (--index {shown[1]} reads them)",) if others else ()
-    asked = str(index)
-    matches = [place for place, name in zip(found, shown, strict=True) if asked == name or asked in place.split("/")]
-    if not matches and asked.isdecimal() and int(asked) < len(found):
-        matches = [found[int(asked)]]
-    if len(matches) != 1:
-        raise RecordingError(f"{path}: there are no events {asked!r}; it has {', '.join(map(repr, shown))}")
-    return matches[0], ()
+
+    usual: tuple[str, ...]
+    is_camera: Callable[[object, str], bool]
+
+    def are_usual(self, file) -> bool:
+        """Whether there are events at a usual place."""
+        return any(self.is_camera(file, place) for place in self.usual)
+
+    def are_anywhere(self, file) -> bool:
+        """Whether there are events at any place that is not too deep."""
+        return any(self.is_camera(file, place) for place in places_below(file))
+
+    def choose(self, path, file, index: int | str | None) -> tuple[str, tuple[str, ...]]:
+        """The place of the events asked for, and a note when the file holds those of another camera too.
+
+        Parameters
+        ----------
+        index : int, str or None
+            A number, a place, or a word of it ("right"); None is the first.
+        """
+        found = [place for place in self.usual if self.is_camera(file, place)]
+        found += [place for place in places_below(file) if place not in found and self.is_camera(file, place)]
+        shown = [place or "/" for place in found]
+        if index is None or not found:
+            others = ", ".join(map(repr, shown[1:]))
+            note = f"the file also has events of {others} (--index {shown[1]} reads them)" if others else ""
+            return (found or self.usual)[0], (note,) * bool(note)
+        asked = str(index)
+        matches = [at for at, name in enumerate(shown) if asked == name or asked in name.split("/")]
+        if not matches and asked.isdecimal() and int(asked) < len(found):
+            matches = [int(asked)]
+        if len(matches) != 1:
+            raise RecordingError(f"{path}: there are no events {asked!r}; it has {', '.join(map(repr, shown))}")
+        return found[matches[0]], ()
 
 
 def sensor_of(file, place: str = "") -> tuple[int, int] | None:

@@ -27,8 +27,12 @@ class HeaderDecoder:
         self._begun = False
         self.notes: list[str] = []
 
-    def read_header(self, data: bytes) -> int | None:
-        """Take in the header and say how long it is; None while `data` does not hold all of it."""
+    def parse_header(self, data: bytes) -> tuple[object, int] | None:
+        """What the header says and how long it is; None while `data` does not hold all of it."""
+        raise NotImplementedError
+
+    def begin(self, header) -> None:
+        """Take in what the header says."""
         raise NotImplementedError
 
     def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
@@ -43,10 +47,12 @@ class HeaderDecoder:
         """See `Decoder`."""
         start = 0
         if not self._begun:
-            found = self.read_header(data)
+            found = self.parse_header(data)
             if found is None:
                 return no_events(), 0
-            start, self._begun = found, True
+            header, start = found
+            self.begin(header)
+            self._begun = True
         return self.read_records(data, start)
 
     def finish(self, rest: bytes) -> Columns:

@@ -11,17 +11,19 @@ __all__ = ["KNOWN_SENSORS", "MAX_SIDE", "check_sensor", "guess_sensor", "outside
 # Height, width: N-MNIST, DVS128, DAVIS240, ATIS, DAVIS346, EVK3 / Samsung VGA, EVK4.
 KNOWN_SENSORS = ((34, 34), (128, 128), (180, 240), (240, 304), (260, 346), (480, 640), (720, 1280))
 MAX_SIDE = 2**15
-MAX_ADDRESS = 2**31 - 1
+MAX_PIXELS = 2**25
+"""Six times the largest event camera; two polarities of them are far from the end of int32 addresses."""
+
 DROP = "(--drop-outside leaves such events out)"
 
 
 def check_sensor(path, sensor: tuple[int, int]) -> tuple[int, int]:
-    """Height and width, refused when both polarities of its pixels have more addresses than int32 numbers."""
+    """Height and width as whole numbers; refused when no camera, and no frame in memory, is so large."""
     height, width = (int(side) for side in sensor)
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE) or 2 * height * width > MAX_ADDRESS:
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE) or height * width > MAX_PIXELS:
         raise RecordingError(
             f"{path}: a sensor of {height}x{width} (height x width); expected sides of 1 to {MAX_SIDE} and at most "
-            f"{MAX_ADDRESS // 2} pixels"
+            f"{MAX_PIXELS} pixels"
         )
     return height, width
 

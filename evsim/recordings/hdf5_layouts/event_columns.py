@@ -8,26 +8,16 @@ import numpy as np
 
 from evsim.recordings.check import RawEvents
 from evsim.recordings.field_names import columns_of, parse_name
-from evsim.recordings.hdf5_facts import MOST_ENTRIES, choose_camera, label_of, places_below, sensor_of
+from evsim.recordings.hdf5_facts import MOST_ENTRIES, Cameras, label_of, sensor_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_hdf5 import kind_of, n_rows, read_array
 
 PLACES = ("events", "prophesee/left", "")
 
 
-def recognises(file) -> bool:
-    """Whether a known group holds all four columns."""
-    return any(_is_camera(file, place) for place in PLACES)
-
-
-def recognises_below(file) -> bool:
-    """Whether any group does."""
-    return any(_is_camera(file, place) for place in places_below(file))
-
-
 def read(path, file, options: ReadOptions) -> RawEvents:
     """The columns, shifted by `t_offset` where the file has one (DSEC)."""
-    place, notes = choose_camera(path, file, options.index, PLACES, _is_camera)
+    place, notes = CAMERAS.choose(path, file, options.index)
     names = _columns(file, place) or {name: name for name in "txyp"}
     t, x, y, p = (read_array(file, _join(place, names[name]), options.part) for name in "txyp")
     unit = parse_name(names["t"]).unit
@@ -44,7 +34,7 @@ def read(path, file, options: ReadOptions) -> RawEvents:
 
 def n_events(file, options: ReadOptions) -> int:
     """How many rows there are to be read in parts."""
-    place, _ = choose_camera(file.filename, file, options.index, PLACES, _is_camera)
+    place, _ = CAMERAS.choose(file.filename, file, options.index)
     return n_rows(file, _join(place, (_columns(file, place) or {"t": "t"})["t"]))
 
 
@@ -63,3 +53,7 @@ def _columns(file, place: str) -> dict[str, str] | None:
 
 def _join(place: str, name: str) -> str:
     return f"{place}/{name}" if place else name
+
+
+CAMERAS = Cameras(PLACES, _is_camera)
+recognises, recognises_below = CAMERAS.are_usual, CAMERAS.are_anywhere

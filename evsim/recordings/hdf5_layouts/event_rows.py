@@ -9,7 +9,7 @@ import numpy as np
 from evsim.recordings.arrays import rows_of
 from evsim.recordings.check import RawEvents
 from evsim.recordings.column_order import is_order
-from evsim.recordings.hdf5_facts import choose_camera, label_of, places_below, sensor_of
+from evsim.recordings.hdf5_facts import Cameras, label_of, sensor_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_hdf5 import dataset, kind_of, n_rows, read_array
 
@@ -19,19 +19,9 @@ SAMPLE_ROWS = 2**15
 MVSEC_SENSOR = (260, 346)
 
 
-def recognises(file) -> bool:
-    """Whether there is a plain dataset of rows at a known place."""
-    return any(_is_camera(file, place) for place in PLACES)
-
-
-def recognises_below(file) -> bool:
-    """Whether there is one called `events` at any place."""
-    return any(_is_camera(file, place) for place in places_below(file))
-
-
 def read(path, file, options: ReadOptions) -> RawEvents:
     """The rows, in the order that the caller says or the values allow."""
-    place, notes = choose_camera(path, file, options.index, PLACES, _is_camera)
+    place, notes = CAMERAS.choose(path, file, options.index)
     rows = read_array(file, place, options.part)
     found = rows_of(path, rows, options, f"HDF5 dataset {place!r}", _sample(file, place, options))
     sensor, unit = sensor_of(file, place), found.unit
@@ -44,7 +34,7 @@ def read(path, file, options: ReadOptions) -> RawEvents:
 
 def n_events(file, options: ReadOptions) -> int:
     """How many rows there are to be read in parts."""
-    place, _ = choose_camera(file.filename, file, options.index, PLACES, _is_camera)
+    place, _ = CAMERAS.choose(file.filename, file, options.index)
     return n_rows(file, place)
 
 
@@ -63,3 +53,7 @@ def _sample(file, place: str, options: ReadOptions) -> np.ndarray | None:
     n = n_rows(file, place)
     ends = [slice(0, min(n, SAMPLE_ROWS)), slice(max(SAMPLE_ROWS, n - SAMPLE_ROWS), n)]
     return np.concatenate([read_array(file, place, end) for end in ends if end.start < end.stop] or [np.empty((0, 4))])
+
+
+CAMERAS = Cameras(PLACES, _is_camera)
+recognises, recognises_below = CAMERAS.are_usual, CAMERAS.are_anywhere

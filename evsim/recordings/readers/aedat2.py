@@ -81,13 +81,8 @@ class Decoder(HeaderDecoder):
         self._unwrap = Unwrap(32)
         self._others = 0
 
-    def read_header(self, data: bytes) -> int | None:
-        header = read_header_lines(self._path, data)
-        if header is None:
-            return None
-        lines, start = header
-        self._begin(lines)
-        return start
+    def parse_header(self, data: bytes):
+        return read_header_lines(self._path, data)
 
     def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         used = (len(data) - start) // PAIR_BYTES * PAIR_BYTES
@@ -103,7 +98,7 @@ class Decoder(HeaderDecoder):
         others = f"{self._others} samples that are no polarity events were left out"
         return self._unwrap.notes + ([others] if self._others else [])
 
-    def _begin(self, lines: list[str]) -> None:
+    def begin(self, lines: list[str]) -> None:
         chip = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("aechip")), "")
         self._camera = CAMERAS[self._wanted] if self._wanted else self._named(chip)
         self.sensor = self._camera.sensor

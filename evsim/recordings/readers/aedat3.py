@@ -56,13 +56,8 @@ class Decoder(HeaderDecoder):
         elif options.index != WHOLE:
             only_one(path, options.index)
 
-    def read_header(self, data: bytes) -> int | None:
-        header = read_header_lines(self._path, data, HEADER_END)
-        if header is None:
-            return None
-        lines, start = header
-        self._begin(lines)
-        return start
+    def parse_header(self, data: bytes):
+        return read_header_lines(self._path, data, HEADER_END)
 
     def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         pieces, at = [], start
@@ -74,7 +69,7 @@ class Decoder(HeaderDecoder):
     def late_notes(self) -> list[str]:
         return [f"{self._invalid} events marked invalid were left out"] if self._invalid else []
 
-    def _begin(self, lines: list[str]) -> None:
+    def begin(self, lines: list[str]) -> None:
         kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("Format")), "RAW")
         if kind != "RAW":
             raise RecordingError(f"{self._path}: AEDAT 3.1 in format {kind!r}; expected RAW")

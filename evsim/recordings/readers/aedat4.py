@@ -62,7 +62,7 @@ class Decoder(HeaderDecoder):
         self._at += at
         return join(pieces), at
 
-    def read_header(self, data: bytes) -> int | None:
+    def parse_header(self, data: bytes):
         start = len(SIGNATURE)
         if len(data) < start + 4:
             return None
@@ -70,9 +70,10 @@ class Decoder(HeaderDecoder):
         if size > MAX_HEADER_BYTES:
             raise RecordingError(f"{self._path}: damaged: a header of {size} bytes")
         end = start + 4 + size
-        if len(data) < end:
-            return None
-        header = Flatbuffer(self._path, data[start:end], b"IOHE")
+        return (data[start:end], end) if len(data) >= end else None
+
+    def begin(self, data: bytes) -> None:
+        header = Flatbuffer(self._path, data, b"IOHE")
         compression, table = header.field(0), header.field(1)
         method = header.number("<i", compression) if compression is not None else 0
         if method not in UNPACK:
@@ -80,8 +81,7 @@ class Decoder(HeaderDecoder):
         self._unpack = UNPACK[method]
         self._table = header.number("<q", table) if table is not None else -1
         text, length = header.vector(2, 1)
-        self._choose(event_streams(self._path, data[start + text : start + text + length]))
-        return end
+        self._choose(event_streams(self._path, data[text : text + length]))
 
     def _choose(self, streams: dict[int, tuple[int, int] | None]) -> None:
         if not streams:

@@ -37,11 +37,8 @@ class Decoder(HeaderDecoder):
         super().__init__(path, options)
         self._t = np.int64(0)
 
-    def read_header(self, data: bytes) -> int | None:
-        if len(data) < HEADER_BYTES:
-            return None
-        self._begin(data)
-        return HEADER_BYTES
+    def parse_header(self, data: bytes):
+        return (data[:HEADER_BYTES], HEADER_BYTES) if len(data) >= HEADER_BYTES else None
 
     def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         found = np.frombuffer(data, np.uint8)[start:]
@@ -51,7 +48,7 @@ class Decoder(HeaderDecoder):
         n, used, self._t = _decode_bytes(found, self._t, t, x, y, p)
         return Columns(t[:n], x[:n], self.sensor[0] - 1 - y[:n], p[:n]), start + used
 
-    def _begin(self, data: bytes) -> None:
+    def begin(self, data: bytes) -> None:
         version = ".".join(str(part) for part in data[12:15])
         if data[12] != 2:
             raise RecordingError(f"{self._path}: Event Stream version {version}; expected 2")

@@ -58,12 +58,15 @@ class Decoder(HeaderDecoder):
     def late_notes(self) -> list[str]:
         return self._unwrap.notes
 
-    def read_header(self, data: bytes) -> int | None:
+    def parse_header(self, data: bytes):
         header = read_header(self._path, data)
         if header is None or len(data) < header[1] + 2:
             return None
         fields, start = header
-        kind, size = data[start], data[start + 1]
+        return (fields, *data[start : start + 2]), start + 2
+
+    def begin(self, header: tuple[dict[str, str], int, int]) -> None:
+        fields, kind, size = header
         if kind not in EVENT_TYPES or size != EVENT_BYTES:
             raise RecordingError(f"{self._path}: DAT events of type {kind} and {size} bytes; expected 0 or 12, and 8")
         version = fields.get("version", "2")
@@ -71,4 +74,3 @@ class Decoder(HeaderDecoder):
         self.sensor = sensor_of_header(fields)
         self._first_time = first_time_of_header(self._path, fields, self.notes)
         self.layout = f"Prophesee DAT version {version}"
-        return start + 2

@@ -39,13 +39,8 @@ class Decoder(HeaderDecoder):
         self._words = None
         self._first_time = 0
 
-    def read_header(self, data: bytes) -> int | None:
-        header = read_header(self._path, data)
-        if header is None:
-            return None
-        fields, start = header
-        self._begin(fields)
-        return start
+    def parse_header(self, data: bytes):
+        return read_header(self._path, data)
 
     def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         used = (len(data) - start) // self._words.word_bytes * self._words.word_bytes
@@ -57,7 +52,7 @@ class Decoder(HeaderDecoder):
         said = [f"{early} events before the first time stamp were left out"] if early else []
         return said + self._words.notes
 
-    def _begin(self, fields: dict[str, str]) -> None:
+    def begin(self, fields: dict[str, str]) -> None:
         version = evt_version(fields)
         if version not in VERSIONS:
             raise RecordingError(f"{self._path}: EVT version {version!r}; expected one of {', '.join(VERSIONS)}")
