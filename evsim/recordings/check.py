@@ -159,7 +159,7 @@ class EventCheck:
                 "HEIGHTxWIDTH too"
             )
         x, y = np.asarray(raw.x), np.asarray(raw.y)
-        out = outside(self._path, x, y, sensor, drop)
+        out = outside(self._path, x, y, sensor, drop, self._n + self._n_dropped)
         if out is None:
             return t, places(x), places(y), np.asarray(raw.p)
         n = int(np.count_nonzero(out))

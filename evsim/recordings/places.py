@@ -44,8 +44,15 @@ def places(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int32, copy=False)
 
 
-def outside(path, x: np.ndarray, y: np.ndarray, sensor: tuple[int, int] | None, drop: bool) -> np.ndarray | None:
+def outside(
+    path, x: np.ndarray, y: np.ndarray, sensor: tuple[int, int] | None, drop: bool, before: int = 0
+) -> np.ndarray | None:
     """Which events lie outside the sensor, where they are to be dropped; None when there are none.
+
+    Parameters
+    ----------
+    before : int
+        Events of the recording that came before these.
 
     Raises
     ------
@@ -54,9 +61,9 @@ def outside(path, x: np.ndarray, y: np.ndarray, sensor: tuple[int, int] | None, 
     """
     for name, values in (("x", x), ("y", y)):
         if values.dtype.kind == "f":
-            _refuse(path, name, values, ~(values == np.floor(values)) | np.isinf(values), "")
+            _refuse(path, name, values, ~(values == np.floor(values)) | np.isinf(values), "", before)
         if not drop:
-            _refuse(path, name, values, ~((values >= 0) & (values < MAX_SIDE)), f"; {DROP[1:-1]}")
+            _refuse(path, name, values, ~((values >= 0) & (values < MAX_SIDE)), f"; {DROP[1:-1]}", before)
     if sensor is None:
         return None
     height, width = sensor
@@ -66,16 +73,16 @@ def outside(path, x: np.ndarray, y: np.ndarray, sensor: tuple[int, int] | None, 
     if not drop:
         first = int(np.argmax(out))
         raise RecordingError(
-            f"{path}: event {first} at row {y[first]} and column {x[first]} lies outside the sensor of "
+            f"{path}: event {before + first} at row {y[first]} and column {x[first]} lies outside the sensor of "
             f"{height}x{width} (height x width), one of {int(np.count_nonzero(out))} {DROP}"
         )
     return out
 
 
-def _refuse(path, name: str, values: np.ndarray, bad: np.ndarray, hint: str) -> None:
+def _refuse(path, name: str, values: np.ndarray, bad: np.ndarray, hint: str, before: int) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise RecordingError(
-            f"{path}: {name} of event {first} is {values[first]}; expected a whole number from 0 to "
+            f"{path}: {name} of event {before + first} is {values[first]}; expected a whole number from 0 to "
             f"{MAX_SIDE - 1}{hint}"
         )

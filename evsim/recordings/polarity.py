@@ -30,6 +30,7 @@ class Polarities:
         self._path = path
         self._off: set[int] = set()
         self._has_on = False
+        self._n = 0
 
     @property
     def notes(self) -> list[str]:
@@ -53,6 +54,7 @@ class Polarities:
         self._has_on |= bool(on.any())
         if self._off <= {0} and np.all(on | (values == 0)):
             self._off |= set() if on.all() else {0}
+            self._n += on.size
             return on.astype(np.int8)
         for value in (0, -1, *WRAPPED):
             if (values == value).any() and not (value > 0 and self._is_of_another_width(values, value)):
@@ -63,10 +65,11 @@ class Polarities:
         if not known.all():
             first = int(np.argmin(known))
             raise RecordingError(
-                f"{self._path}: polarity of event {first} is {values[first]}{self._both()}; {EXPECTED}"
+                f"{self._path}: polarity of event {self._n + first} is {values[first]}{self._both()}; {EXPECTED}"
             )
         if len(self._off) > 1:
             raise RecordingError(f"{self._path}: two spellings of off{self._both()}; {EXPECTED}")
+        self._n += on.size
         return on.astype(np.int8)
 
     def _both(self) -> str:

@@ -43,7 +43,7 @@ def read_chunks(file, name: str, node, part: slice | None) -> np.ndarray:
     rows = np.empty((max(0, stop - first), *node.shape[1:]), node.dtype)
     known = _known_chunks(node)
     for at in _corners(node, first, stop):
-        data = chunk_bytes(file, name, node, at, known)
+        data = chunk_bytes(file, name, node, at, known, filters)
         if data is None:
             continue
         chunk = np.frombuffer(data, node.dtype).reshape(node.chunks)
@@ -58,9 +58,10 @@ def read_chunks(file, name: str, node, part: slice | None) -> np.ndarray:
     return rows
 
 
-def chunk_bytes(file, name: str, node, at: tuple[int, ...], known: dict | None = None) -> bytes | None:
+def chunk_bytes(file, name: str, node, at: tuple[int, ...], known: dict | None = None, filters=None) -> bytes | None:
     """A chunk unpacked, or None where only its size could be checked."""
-    known, filters = _known_chunks(node) if known is None else known, filters_of(node)
+    known = _known_chunks(node) if known is None else known
+    filters = filters_of(node) if filters is None else filters
     wanted = int(np.prod(node.chunks, dtype=object)) * node.id.get_type().get_size()
     where = f"{file.filename}: {name!r} has a damaged chunk at {list(at)}"
     if known.get(at, -1) < 0 or known[at] > 2 * wanted + MOST_PACKED:

@@ -142,7 +142,9 @@ def _in_order(path: Path, pieces: Iterator[EventRecording]) -> Iterator[EventRec
 
 def _after(path: Path, piece: EventRecording, done: int) -> EventRecording:
     if piece.t[0] < done:
-        raise RecordingError(f"{path}: events are out of order by more than a piece; read it whole")
+        raise RecordingError(
+            f"{path}: events are out of order by more than a piece; read it whole, or in larger pieces"
+        )
     return piece
 
 

@@ -126,7 +126,8 @@ class Decoder:
             self._has_rows = True
             self._separator = separator_of(next(line for line in text.split(b"\n") if not is_comment(line)))
         self._count_fields(text, before)
-        text = TRUTH.sub(lambda found: b"1" if found.group()[:1] in b"tT" else b"0", text)
+        if any(word in text for word in (b"rue", b"RUE", b"alse", b"ALSE")):
+            text = TRUTH.sub(lambda found: b"1" if found.group()[:1] in b"tT" else b"0", text)
         separator = self._separator
         form = {"delimiter": None if separator is None else separator.decode(), "quotechar": '"'}
         try:
