@@ -1,4 +1,4 @@
-"""Files as people have them: each is the same 2,000 events in another form, and is read right or refused in one line."""
+"""Files as people have them: each is the same 2,000 events in another form, read right or refused in one line."""
 
 import os
 import zipfile
