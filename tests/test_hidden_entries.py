@@ -1,4 +1,4 @@
-"""Hidden entries, `._name` companions and `__MACOSX` are no recordings and no classes, in any folder, archive or kind."""
+"""Hidden entries, `._name` companions and `__MACOSX` are no recordings and no classes, in any kind of dataset."""
 
 import shutil
 import zipfile
