@@ -35,8 +35,14 @@ def rows_of(path, rows: np.ndarray, options: ReadOptions, what: str, sample: np.
     t, x, y, p = (rows[:, place[name]] for name in "txyp")
     notes = () if is_told else (f"the column order {order} was inferred from the values",)
     # tonic's DVS Gesture files are exactly this: float columns x, y, p, t with t in milliseconds.
-    unit = "ms" if order == "xypt" and rows.dtype.kind == "f" and options.unit is None else None
-    if unit:
+    unit = None
+    if order == "xypt" and rows.dtype.kind == "f" and options.unit is None:
+        if np.array_equal(t, np.rint(t)):
+            raise RecordingError(
+                f"{path}: float columns x, y, p, t of {what} with whole times could be microseconds or the "
+                "milliseconds of tonic's DVS Gesture; say which: --unit us or --unit ms"
+            )
+        unit = "ms"
         notes += ("float columns x, y, p, t were taken as tonic's DVS Gesture layout: t in ms",)
     return RawEvents(t, x, y, p, f"{what}: rows of {', '.join(order)}", unit=unit, notes=notes, order=order)
 

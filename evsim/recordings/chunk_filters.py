@@ -81,6 +81,19 @@ def _inflate(data: bytes, values: tuple[int, ...], limit: int) -> bytes:
     return plain
 
 
+def _bzip2(data: bytes, values: tuple[int, ...], limit: int) -> bytes:
+    import bz2
+
+    stream = bz2.BZ2Decompressor()
+    try:
+        plain = stream.decompress(data, limit)
+    except (OSError, EOFError) as error:
+        raise ValueError(str(error)) from None
+    if not stream.eof:
+        raise ValueError("a bzip2 block is cut short or too long")
+    return plain
+
+
 def _unshuffle(data: bytes, values: tuple[int, ...], limit: int) -> bytes:
     size = values[0] if values else 0
     if size < 1:
@@ -168,6 +181,7 @@ _UNDO: dict[int, Callable[[bytes, tuple[int, ...], int], bytes]] = {
     1: _inflate,
     SHUFFLE: _unshuffle,
     3: _check_sum,
+    307: _bzip2,
     32000: _lzf,
     32004: _lz4,
     32008: _bitshuffle,

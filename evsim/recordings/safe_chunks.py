@@ -12,7 +12,7 @@ from evsim.recordings.discover import one_line
 
 __all__ = ["chunk_bytes", "read_chunks", "require_safe_filters"]
 
-ADVICE = "store it again with gzip, LZF, LZ4, Zstandard, Bitshuffle or Blosc"
+ADVICE = "store it again with gzip, bzip2, LZF, LZ4, Zstandard, Bitshuffle or Blosc"
 MOST_PACKED = 4096
 """Bytes that a packed chunk may be longer than twice its plain form."""
 
@@ -77,7 +77,8 @@ def chunk_bytes(file, name: str, node, at: tuple[int, ...], known: dict | None =
         raise RecordingError(
             f"{file.filename}: {name!r} needs the package {error.name}: pip install 'evsim[formats]'"
         ) from None
-    found = len(plain) if plain is not None else blosc_bytes(data) if skipped == 0 else -1
+    is_packed = not skipped >> len(filters) - 1 & 1 if filters else False
+    found = len(plain) if plain is not None else blosc_bytes(data) if is_packed else len(data)
     if found != wanted:
         raise RecordingError(f"{where} of {found} bytes; expected {wanted}")
     return plain

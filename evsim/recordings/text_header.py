@@ -43,7 +43,7 @@ def split_fields(line: bytes, separator: bytes | None) -> list[bytes]:
 
 def names_in(line: bytes) -> list[str]:
     """The names in a line of names; "time (s)" is one name."""
-    text = re.sub(r"\s+(?=[(\[])", "", line.decode("latin-1").strip())
+    text = re.sub(r"\s+(?=[(\[])", "", line.decode("latin-1").strip(" \r\n"))
     kept = re.sub(r"[(\[][^)\]]*[)\]]", lambda found: re.sub(r"[,;\s]+", "/", found.group()), text)
     return [
         name.decode("latin-1") for name in split_fields(kept.encode("latin-1"), separator_of(kept.encode("latin-1")))
