@@ -271,7 +271,7 @@ def work(first: int, last: int, step: int, seed: int, seeds: dict[str, Path], fo
     # Readers load libraries and kernels on first use.
     for name, path in seeds.items():
         try:
-            read_recording(path, trained_with="none")
+            door_of(name).run(path) if door_of(name) else read_recording(path, trained_with="none")
         except Exception:
             pass
     watch_execution()

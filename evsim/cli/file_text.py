@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from evsim.cli.weights_text import describe_weights
 from evsim.errors import EvsimError, RecordingError
 from evsim.loading.file_kind import is_checkpoint, is_weights
+from evsim.plain_text import plain
 from evsim.recordings.entries import require_file
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import split_index
