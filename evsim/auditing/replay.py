@@ -7,6 +7,7 @@ network is built with every tensor set to one: only its shape is used; what foll
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ import numpy as np
 from evsim import networks
 from evsim.auditing.layers import AuditedRun, describe, log_for
 from evsim.auditing.layers import Layer as Described
+from evsim.checkpoints.header import read_header_values
+from evsim.engine.current import bounded
 from evsim.engine.ledger import OpCounts
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
@@ -22,9 +25,14 @@ from evsim.engine.spikes import Spikes
 from evsim.errors import EvsimError, TraceError
 from evsim.handlers.geometry import Neurons
 from evsim.handlers.neurons import Population
+from evsim.recordings.discover import one_line
 from evsim.traces.trace import Layer, Trace
 
 __all__ = ["describe_trace", "shape_of_network"]
+
+MOST_WEIGHTS, MOST_PLACES = 2**28, 2**27
+VALUES_PER_PLACE = 16
+"""Every current is read by a population of the trace, or pooled on the way to one."""
 
 
 class _Recorded:
@@ -92,11 +100,33 @@ def shape_of_network(trace: Trace) -> Network:
     known = trace.provenance
     try:
         module = networks.family(known["network"])
-        hp = module.HyperParameters(**known["hyper_parameters"])
-        tensors = {name: np.ones(shape, np.float32) for name, shape in module.tensor_shapes(hp)[0].items()}
-        return module.build(tensors, hp)
-    except (EvsimError, KeyError, TypeError, ValueError) as error:
-        raise TraceError(f"the trace's provenance does not describe a network of evsim ({error})") from None
+        hp = read_header_values("provenance", known["hyper_parameters"] or {}, module.HyperParameters)
+        n_places = _check_places(hp, trace)
+        shapes = module.tensor_shapes(hp)[0]
+        n_weights = sum(math.prod(shape) for shape in shapes.values())
+        if n_weights > MOST_WEIGHTS:
+            raise TraceError(f"{n_weights:,} weights, expected at most {MOST_WEIGHTS:,}")
+        tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+        with bounded(VALUES_PER_PLACE * n_places, 1):
+            return module.build(tensors, hp)
+    except (EvsimError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TraceError(f"the trace's provenance does not describe a network of evsim ({one_line(error)})") from None
+
+
+def _check_places(hp, trace: Trace) -> int:
+    """Before anything is allocated: the input is the recorded one, and no more blocks than layers were recorded.
+
+    Returns how many places the trace has in all.
+    """
+    size = hp.height, hp.width, hp.in_channels
+    found = trace.layers[INPUT].shape if INPUT in trace.layers else None
+    if found != size:
+        raise TraceError(f"an input of {size}, but the spikes of {INPUT!r} have the shape {found}")
+    n_blocks = sum(value for name in ("depth", "depths") for value in np.atleast_1d(getattr(hp, name, 0)))
+    n_places = sum(math.prod(layer.shape) for layer in trace.layers.values())
+    if n_blocks > len(trace.layers) or n_places > MOST_PLACES:
+        raise TraceError(f"{n_blocks:,} blocks in {len(trace.layers):,} layers of {n_places:,} places; too many")
+    return n_places
 
 
 def _stand_in(handler, trace: Trace, sends_spikes: bool):
