@@ -181,7 +181,9 @@ def _size(network: Network, source: str) -> int:
         return geometry.n_neurons
     if isinstance(geometry, Pool):
         return geometry.n_outputs
-    return geometry.n_places if isinstance(geometry, (Attention, Sum)) else handler.n_inputs
+    if isinstance(geometry, (Attention, Sum)):
+        return geometry.n_places
+    return getattr(handler, "n_outputs", handler.n_inputs)
 
 
 def _population_rate(network: Network, source: str | None, log: SourceLog, n_steps: int) -> float | None:

@@ -14,6 +14,7 @@ _COUNTS = {
     "acs": "weight additions of events",
     "graded_acs": "of these with a payload other than 1",
     "macs": "MACs (real-valued input)",
+    "dense_macs": "dense MACs (operations without an event-driven form)",
     "masks": "masks (AND, select)",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",

@@ -64,6 +64,9 @@ class OpCounts(NamedTuple):
     acs_kv_first, acs_qk_first : int
         Not work, but what it was chosen from: the `acs` that Q (K^T V) and (Q K^T) V would each have cost for the
         spikes at hand. Zero everywhere but in spiking self-attention, where `acs` is the smaller of the two.
+    dense_macs : int
+        Multiply-accumulates of a `DenseNode`, by the formula of its shapes: an operation without an event-driven form,
+        run on whole arrays at every step. Apart from all else, and never in `macs`.
     """
 
     events_in: int = 0
@@ -84,6 +87,7 @@ class OpCounts(NamedTuple):
     queue_ops: int = 0
     acs_kv_first: int = 0
     acs_qk_first: int = 0
+    dense_macs: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts._make(map(operator.add, self, other))

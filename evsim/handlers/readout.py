@@ -12,7 +12,7 @@ from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.geometry import Mean, Synapses
-from evsim.handlers.projections.conv import Window
+from evsim.handlers.window import Window
 
 __all__ = ["Readout", "RealLinear", "TokenMean"]
 
