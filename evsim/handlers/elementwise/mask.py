@@ -112,8 +112,8 @@ class AndNot:
         The maps lead to different numbers of places.
 
     Source: Fang et al., Deep Residual Learning in Spiking Neural Networks (NeurIPS 2021), the IAND of its
-    spike-element-wise residuals. A mask is one test of one place; a silent `absent` lets everything pass untested. Ports "kept" and
-    "absent". Sets nothing, reads nothing but its inbox.
+    spike-element-wise residuals. A mask is one test of one place; a silent `absent` lets everything pass untested.
+    Ports "kept" and "absent". Sets nothing, reads nothing but its inbox.
     """
 
     constants = ("kept", "absent")
