@@ -9,12 +9,15 @@ from evsim.handlers.average_pool import AveragePool
 from evsim.handlers.elementwise.affine import Affine, Copy
 from evsim.handlers.elementwise.axis_sum import AxisSum, Identity
 from evsim.handlers.elementwise.mask import AndNot, Mask
+from evsim.handlers.neuron_forms.calm import calm_range
+from evsim.handlers.neuron_forms.population import FormPopulation
 from evsim.handlers.payload_max_pool import PayloadMaxPool
 from evsim.handlers.products.real_product import RealProduct
 from evsim.handlers.products.spike_product import IntegerProduct, SpikeProduct
 from evsim.handlers.projections.fixed_map import FixedMap, LinearMap
 from evsim.handlers.views.route import Concatenate, Route
 from tests import naive_general as naive
+from tests.naive_forms import FormNeurons
 from tests.twins import add_rows, dense, twin_of
 
 
@@ -158,3 +161,14 @@ def _scatter(rows, value, reached, to):
     for amount, is_reached, target in zip(value, reached, to, strict=True):
         rows.value[target // n_channels, target % n_channels] += amount
         rows.touched[target // n_channels] |= bool(is_reached)
+
+
+@twin_of(FormPopulation)
+def _form_population(handler, step, inbox, currents, memory):
+    if "neurons" not in memory:
+        bias = np.asarray(handler.bias, np.float32)
+        calm = calm_range(handler.form, np.atleast_2d(bias))
+        memory["neurons"] = FormNeurons(handler.form, handler.current.n_places, bias, calm)
+    rows = currents.at(handler.current, step)
+    sent, counts = memory["neurons"].step(rows.value, rows.touched)
+    return sent.reshape(-1), counts
