@@ -12,7 +12,15 @@ from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.errors import NetworkError
 from evsim.handlers.neuron_forms.forms import (
-    FORMS, Decay, IntegerLeak, LateReset, Leaky, Norse, Quantiser, Signed, read_form,
+    FORMS,
+    Decay,
+    IntegerLeak,
+    LateReset,
+    Leaky,
+    Norse,
+    Quantiser,
+    Signed,
+    read_form,
 )  # fmt: skip
 from evsim.handlers.neuron_forms.population import FormPopulation, population
 from evsim.handlers.neurons import Population
