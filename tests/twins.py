@@ -159,7 +159,7 @@ def _traffic(network, name, inbox, out):
 def _conv2d(handler, step, inbox, currents, memory):
     window = handler.window
     x = dense(inbox, "spikes", handler.n_inputs).reshape(window.height, window.width, handler.n_in)
-    geometry = (window.stride, window.padding, handler.groups)
+    geometry = (window.stride, window.padding, handler.groups, window.dilation)
     weight = handler.weight
     counts, reached = naive.conv2d_counts(x, weight.shape, *geometry)
     rows = currents.at(handler.current, step)
@@ -221,7 +221,7 @@ def _population(handler, step, inbox, currents, memory):
 def _spike_max_pool(handler, step, inbox, currents, memory):
     window = handler.window
     x = dense(inbox, "spikes", handler.n_inputs).reshape(window.height, window.width, -1) != 0
-    return naive.spike_max_pool(x, window.kernel, window.stride, window.padding)
+    return naive.spike_max_pool(x, *_pool_of(window))
 
 
 @twin_of(CurrentMaxPool)
@@ -229,11 +229,15 @@ def _current_max_pool(handler, step, inbox, currents, memory):
     window, source = handler.window, currents.at(handler.source, step)
     value = source.value.reshape(window.height, window.width, -1)
     touched = source.touched.reshape(window.height, window.width)
-    pooled, reached, counts = naive.current_max_pool(value, touched, window.kernel, window.stride, window.padding)
+    pooled, reached, counts = naive.current_max_pool(value, touched, *_pool_of(window))
     add_rows(currents.at(handler.target, step), pooled, reached)
     can_hold = len(handler.wakers) == 1 and handler.target.writers[0] == handler.name
     n_copied = int(reached.sum()) * handler.source.n_channels
     return None, _unless_held(source.cause if can_hold else None, memory, counts, n_copied, handler.target)
+
+
+def _pool_of(window):
+    return window.kernel, window.stride, window.padding, window.dilation, window.ceil
 
 
 @twin_of(PlaneDilation)

@@ -6,6 +6,7 @@ import numpy as np
 
 from evsim.engine.ledger import OpCounts
 from evsim.handlers.average_pool import AveragePool
+from evsim.handlers.dense_node import DenseNode
 from evsim.handlers.elementwise.affine import Affine, Copy
 from evsim.handlers.elementwise.axis_sum import AxisSum, Identity
 from evsim.handlers.elementwise.mask import AndNot, Mask
@@ -15,8 +16,11 @@ from evsim.handlers.payload_max_pool import PayloadMaxPool
 from evsim.handlers.products.real_product import RealProduct
 from evsim.handlers.products.spike_product import IntegerProduct, SpikeProduct
 from evsim.handlers.projections.fixed_map import FixedMap, LinearMap
+from evsim.handlers.projections.real_conv import RealConv
+from evsim.handlers.readout_program import ReadoutProgram
 from evsim.handlers.views.route import Concatenate, Route
 from tests import naive_general as naive
+from tests.naive import conv2d, conv2d_counts
 from tests.naive_forms import FormNeurons
 from tests.twins import add_rows, dense, twin_of
 
@@ -172,3 +176,52 @@ def _form_population(handler, step, inbox, currents, memory):
     rows = currents.at(handler.current, step)
     sent, counts = memory["neurons"].step(rows.value, rows.touched)
     return sent.reshape(-1), counts
+
+
+@twin_of(RealConv)
+def _real_conv(handler, step, inbox, currents, memory):
+    window = handler.window
+    x = currents.at(handler.source, step).value.reshape(window.height, window.width, -1)
+    geometry = (window.stride, window.padding, handler.groups, window.dilation)
+    counts, reached = conv2d_counts(x, handler.weight.shape, *geometry)
+    add_rows(currents.at(handler.current, step), conv2d(x, handler.weight, *geometry), reached)
+    return None, counts
+
+
+def operands_of(inputs, step, inbox, currents):
+    """The dense operands of a handler that reads whole arrays."""
+    arrays = []
+    for source, shape, bias in zip(inputs.sources, inputs.shapes, inputs.biases, strict=True):
+        flat = dense(inbox, source, int(np.prod(shape))) if bias is None else currents.at(source, step).value + bias
+        arrays.append(np.asarray(flat, np.float32).reshape(shape))
+    return arrays
+
+
+@twin_of(DenseNode)
+def _dense_node(handler, step, inbox, currents, memory):
+    operands = operands_of(handler.inputs, step, inbox, currents)
+    result = handler.function(*operands)
+    counts = handler._cost._replace(state_reads=sum(x.size for x in operands), state_writes=np.size(result))
+    if handler.target is None:
+        return np.asarray(result).reshape(-1), counts
+    add_rows(currents.at(handler.target, step), np.asarray(result), np.ones(handler.target.n_places, bool))
+    return None, counts
+
+
+@twin_of(ReadoutProgram)
+def _readout_program(handler, step, inbox, currents, memory):
+    operands = operands_of(handler.inputs, step, inbox, currents)
+    memory.setdefault("kept", []).append(operands)
+    memory[step] = handler.program(*(x[None] for x in operands)) if handler.by_step else None
+    counts, is_silent = handler.cost if step == 0 else OpCounts(), not any(map(len, inbox.values()))
+    for source, operand, bias in zip(handler.inputs.sources, operands, handler.inputs.biases, strict=True):
+        if bias is None:
+            counts += naive.added(operand, operand != 0)
+        else:
+            is_silent &= not currents.at(source, step).touched.any()
+    for source, bias in zip(handler.inputs.sources, handler.inputs.biases, strict=True):
+        if bias is not None and not is_silent:
+            n = source.n_places * source.n_channels
+            biased = np.count_nonzero(np.broadcast_to(bias, (source.n_places, source.n_channels)))
+            counts += OpCounts(bias_adds=biased, state_reads=n, state_writes=n)
+    return None, counts

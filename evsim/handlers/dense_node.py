@@ -106,7 +106,7 @@ class DenseNode:
             raise NetworkError(f"{self.name}: a result that is not finite at step {step}")
         if self.target is not None:
             rows = self.target.rows(step)
-            rows.value += result.reshape(rows.value.shape)
+            rows.value[...] += result.reshape(rows.value.shape)
             rows.touched[:] = 1
             return Spikes.none(), self._cost
         spikes = Spikes.from_dense(result)
