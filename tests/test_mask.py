@@ -6,10 +6,9 @@ import pytest
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.handlers.attention.sdsa import Coincidence, Gate
 from evsim.handlers.elementwise.mask import AndNot, Mask
 from evsim.handlers.views.address_map import AddressMap
-from tests.contract import check_handler, random_spikes, same_spikes
+from tests.contract import check_handler, random_spikes
 
 N_TOKENS, N_CHANNELS = 5, 4
 SHAPES = {
@@ -40,26 +39,6 @@ def test_obeys_the_contract(rng, shapes, transposed, kind):
     ]
     alone = [{port: inboxes[0][port]} for port in ports]
     check_handler(lambda: kind("mask", onto(shapes[0], transposed), onto(shapes[1])), [*inboxes, None, *alone])
-
-
-@pytest.mark.parametrize("density", [0.1, 0.6])
-def test_a_coincidence_and_a_gate_are_two_of_its_cases(rng, density):
-    n = N_TOKENS * N_CHANNELS
-    k, v, gate = (random_spikes(rng, size, density) for size in (n, n, N_CHANNELS))
-    full = AddressMap.identity(n)
-    pairs = [
-        (Coincidence("c", N_TOKENS, N_CHANNELS), Mask("m", full, full, ("k", "v")), {"k": k, "v": v}),
-        (
-            Gate("g", N_TOKENS, N_CHANNELS),
-            Mask("m", full, onto((1, N_CHANNELS)), ("q", "gate")),
-            {"q": k, "gate": gate},
-        ),
-    ]
-    for special, general, inbox in pairs:
-        inbox = {port: spikes for port, spikes in inbox.items() if len(spikes)}  # as the loop delivers
-        (a, counts_a), (b, counts_b) = special.handle(0, inbox), general.handle(0, inbox)
-        assert same_spikes(a, b)
-        assert counts_a == counts_b
 
 
 def test_counts_by_hand():

@@ -93,9 +93,12 @@ class AxisSum:
         NetworkError
             The unit is not 1, or the current's scale is coarser than 1.
         """
-        if self.unit != 1 or self.current.exponent < 0:
-            found = f"a unit of {self.unit:g} in a current of scale 2^{self.current.exponent}"
-            raise NetworkError(f"{self.name}: {found}, expected 1 and 2^0 or finer: a float32 run")
+        if self.unit != 1:
+            raise NetworkError(f"{self.name}: adds units of {self.unit:g}, whole numbers need 1: a float32 run")
+        if self.current.exponent < 0:
+            raise NetworkError(
+                f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer"
+            )
         self.unit, self._largest_payload = np.int64(1 << self.current.exponent), fixing.payload
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
@@ -174,10 +177,13 @@ def _add_values(address, payload, target_of, unit, value, touched):
             continue
         amount = payload[event] if payload.size else 1
         flat[target] += unit * amount
-        touched[target // n_channels] = 1
+        if touched.size > 1:
+            touched[target // n_channels] = 1
         n_added += 1
         n_units += abs(amount)
         n_graded += amount != 1
+    if touched.size == 1 and n_added > 0:
+        touched[0] = 1
     return n_added, n_units, n_graded
 
 

@@ -15,7 +15,7 @@ from evsim.handlers.views.address_map import AddressMap
 
 __all__ = ["AndNot", "Mask"]
 
-_BINARY = np.empty(0, np.int32)
+_BINARY, _NOWHERE = np.empty(0, np.int32), np.empty(0, np.int32)
 
 
 class Mask:
@@ -71,18 +71,29 @@ class Mask:
         maps = dict(zip(self.ports, (self.left, self.right), strict=True))
         tested, marked = self._order(maps, inbox)
         tests, marks = inbox[tested], inbox[marked]
-        n_links = _count_tests(tests.address, maps[tested].start)
-        address, payload = np.empty(n_links, np.int32), np.empty(n_links, np.int32)
+        if maps[tested].is_identity and tests.payload is None and marks.payload is None:
+            spikes, n_tests = self._meet(tests, marks, maps[marked], self._marks[marked]), len(tests)
+            return spikes, OpCounts(masks=n_tests, state_reads=n_tests, state_writes=len(marks))
+        n_tests = _count_tests(tests.address, maps[tested].start)
+        address, payload = np.empty(n_tests, np.int32), np.empty(n_tests, np.int32)
         n, units, graded = _multiply(
             tests.address, _value(tests), maps[tested].start, maps[tested].target, maps[marked].source_of,
             marks.address, _value(marks), self._marks[marked], address, payload,
         )  # fmt: skip
         counts = OpCounts(
             acs=graded, unit_acs=units, graded_acs=graded,
-            masks=n_links, state_reads=n_links, state_writes=len(marks),
+            masks=n_tests, state_reads=n_tests, state_writes=len(marks),
         )  # fmt: skip
         is_binary = tests.payload is None and marks.payload is None
         return _sorted(address[:n], None if is_binary else payload[:n], maps[tested].is_monotone), counts
+
+    @staticmethod
+    def _meet(tests: Spikes, marks: Spikes, map: AddressMap, is_marked: np.ndarray) -> Spikes:
+        """The tested events that stand on the result's own places, and whose partner sent one too."""
+        both = np.empty(len(tests), np.int32)
+        source_of = _NOWHERE if map.is_identity else map.source_of
+        n_both = _meet(tests.address, source_of, marks.address, is_marked, both)
+        return Spikes(both[:n_both])
 
     def reset(self) -> None:
         """Nothing is remembered between steps."""
@@ -90,10 +101,13 @@ class Mask:
     def _order(self, maps: Mapping[str, AddressMap], inbox: Mapping[str, Spikes]) -> tuple[str, str]:
         """Which port is tested and which is marked."""
         first, second = self.ports
-        n_first, n_second = (_count_tests(inbox[port].address, maps[port].start) for port in self.ports)
         is_first_spread, is_second_spread = (maps[port].fan_out > 1 for port in self.ports)
         if is_first_spread != is_second_spread:
             return (second, first) if is_first_spread else (first, second)
+        n_first, n_second = (
+            len(inbox[port]) if maps[port].is_identity else _count_tests(inbox[port].address, maps[port].start)
+            for port in self.ports
+        )
         return (first, second) if n_first <= n_second else (second, first)
 
 
@@ -169,6 +183,26 @@ def _count_tests(address, start):
     n = 0
     for event in range(address.size):
         n += start[address[event] + 1] - start[address[event]]
+    return n
+
+
+@kernel(error_model="numpy")
+def _meet(tested, source_of, marked, marks, both):
+    """Binary operands, the tested one where the result is; no map where the partner stands on the same place."""
+    for event in range(marked.size):
+        marks[marked[event]] = 1
+    n = 0
+    if source_of.size == 0:
+        for event in range(tested.size):
+            both[n] = tested[event]  # stays where n moves on
+            n += marks[tested[event]]
+    else:
+        for event in range(tested.size):
+            partner = source_of[tested[event]]
+            both[n] = tested[event]
+            n += partner >= 0 and marks[partner] != 0
+    for event in range(marked.size):
+        marks[marked[event]] = 0
     return n
 
 

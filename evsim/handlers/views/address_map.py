@@ -96,7 +96,8 @@ class AddressMap:
     @cached_property
     def fan_out(self) -> int:
         """Targets of a source, at most."""
-        return int(np.diff(self.start).max(initial=0))
+        reached = self.source_of[self.source_of >= 0]
+        return 1 if self.is_identity else int(np.bincount(reached).max(initial=0)) if reached.size else 0
 
     @cached_property
     def is_monotone(self) -> bool:
