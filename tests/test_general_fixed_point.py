@@ -7,7 +7,7 @@ from evsim.arithmetic.fixed_point import fix
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import NetworkError
-from evsim.handlers.average_pool import AveragePool
+from evsim.handlers.average_pool import AveragePool, CurrentAveragePool
 from evsim.handlers.dense_node import DenseNode
 from evsim.handlers.elementwise.affine import Affine, Copy
 from evsim.handlers.elementwise.axis_sum import AxisSum, Identity
@@ -137,6 +137,9 @@ REFUSED = {
     "a scale": (between(lambda s, t: Affine("r", s, t, 0.5)), (4, 4), "r: a scaled current has no exact whole numbers"),
     "a real layer": (
         between(lambda s, t: RealConv("r", np.eye(4), None, Window(1, 4), s, t)), (4, 4), "r: multiplies real values"),
+    "a mean of real values": (
+        between(lambda s, t: CurrentAveragePool("r", Window(1, 4, (1, 2), (1, 2)), s, t)), (2, 4),
+        "r: a fixed map of real"),
     "a dense node": (
         between(lambda s, t: DenseNode("r", np.tanh, [(s, (4, 4))], t)), (4, 4), "r: runs densely on real values"),
     "a third": (

@@ -12,13 +12,16 @@ from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.engine.twin import twin
 from evsim.errors import NetworkError
+from evsim.handlers.average_pool import CurrentAveragePool
 from evsim.handlers.dense_node import DenseNode
 from evsim.handlers.elementwise.affine import Affine, Copy
 from evsim.handlers.elementwise.axis_sum import Identity
 from evsim.handlers.neuron_forms.forms import Leaky
 from evsim.handlers.neuron_forms.population import population
 from evsim.handlers.pooling import CurrentMaxPool
+from evsim.handlers.projections.fixed_map import Links
 from evsim.handlers.projections.real_conv import RealConv
+from evsim.handlers.projections.real_map import RealMap
 from evsim.handlers.readout import TokenMean
 from evsim.handlers.readout_program import ReadoutProgram
 from evsim.handlers.views.address_map import AddressMap
@@ -211,6 +214,73 @@ def test_a_nonzero_value_costs_one_mac_for_each_weight_it_meets():
     rows.touched[4] = 1  # touched, and came to zero
     counts = layer.handle(0, {})[1]
     assert counts == OpCounts(macs=16, weight_reads=16, state_reads=16, state_writes=16)
+
+
+# --- means and fixed maps of real currents ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "window", [Window(4, 6, 2, 2), Window(5, 4, 3, 1, 1), Window(7, 5, (3, 2), 2, ceil=True)], ids=str
+)
+@pytest.mark.parametrize("count_padding", [False, True])
+def test_current_average_pool_obeys_the_contract(window, count_padding):
+    rng = np.random.default_rng(6)
+    n = window.height * window.width
+
+    def make():
+        target = Current(window.out_height * window.out_width, 3)
+        return CurrentAveragePool("pool", window, current(n, 3, np.ones(3)), target, count_padding)
+
+    check_handler(make, list(contents(rng, n, 3, (2, 0, n, None, 1))))
+
+
+def test_a_mean_passes_a_bias_and_padding_thins_it():
+    whole, padded = Current(4, 1), Current(4, 1)
+    CurrentAveragePool("pool", Window(4, 4, 2, 2), current(16, 1, np.array([3.0])), whole)
+    CurrentAveragePool("pool", Window(2, 2, 2, 2, 1), current(4, 1, np.array([3.0])), padded)
+    assert whole.bias.tolist() == [3]
+    assert padded.bias.tolist() == [0.75]
+
+
+@pytest.mark.parametrize("weights", ["one size", "several"])
+def test_a_map_between_single_values_obeys_the_contract(weights):
+    """A mean over the channels of each token: [3, 4] -> [3, 1]; and a mixture of them."""
+    rng = np.random.default_rng(8)
+    source, target = np.arange(12), np.arange(12) // 4
+    weight = np.full(12, 0.25) if weights == "one size" else dyadic(rng, 12)
+    links = Links.of(source, target, weight, 12, 3)
+    check_handler(
+        lambda: RealMap("mean", links, 1, current(3, 4, np.arange(4.0)), Current(3, 1)), list(contents(rng, 3, 4))
+    )
+
+
+def test_a_mean_costs_an_add_a_value_and_a_scaling_a_sum():
+    pool = CurrentAveragePool("pool", Window(2, 4, 2, 2), current(8, 1), Current(2, 1))
+    rows = pool.source.rows(0)
+    rows.value[:3], rows.touched[:3] = 1, 1  # two places of the first window, one of the second
+    counts = pool.handle(0, {})[1]
+    assert pool.target.rows(0).value.tolist() == [[0.5], [0.25]]
+    assert counts == OpCounts(residual_adds=3, scalings=2, state_reads=5, state_writes=2)
+
+
+def test_adaptive_means_of_currents_are_those_of_torch(rng):
+    functional = pytest.importorskip("torch").nn.functional
+    torch = pytest.importorskip("torch")
+    x = dyadic(rng, 35, 2)
+    pool = CurrentAveragePool.adaptive("pool", (7, 5), (3, 2), current(35, 2), Current(6, 2))
+    rows = pool.source.rows(0)
+    rows.value[:], rows.touched[:] = x, 1
+    pool.handle(0, {})
+    expected = functional.adaptive_avg_pool2d(torch.tensor(x.reshape(7, 5, 2).transpose(2, 0, 1))[None], (3, 2))
+    found = pool.target.rows(0).value.reshape(3, 2, 2)
+    np.testing.assert_allclose(found, expected[0].numpy().transpose(1, 2, 0), rtol=1e-6)
+
+
+def test_maps_of_the_wrong_size_are_refused():
+    with pytest.raises(NetworkError, match=r"pool: maps between currents of \(16, 3\) values, expected \(16, 4\)"):
+        CurrentAveragePool("pool", Window(4, 4, 2, 2), current(16, 1), Current(3, 1))
+    with pytest.raises(NetworkError, match=r"pool: means of \(0, 4\) places"):
+        CurrentAveragePool.adaptive("pool", (0, 4), (1, 1), current(4, 1), Current(1, 1))
 
 
 # --- dense operations ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.engine.ledger import OpCounts
-from evsim.handlers.average_pool import AveragePool
+from evsim.handlers.average_pool import AveragePool, CurrentAveragePool
 from evsim.handlers.dense_node import DenseNode
 from evsim.handlers.elementwise.affine import Affine, Copy
 from evsim.handlers.elementwise.axis_sum import AxisSum, Identity
@@ -17,6 +17,7 @@ from evsim.handlers.products.real_product import RealProduct
 from evsim.handlers.products.spike_product import IntegerProduct, SpikeProduct
 from evsim.handlers.projections.fixed_map import FixedMap, LinearMap
 from evsim.handlers.projections.real_conv import RealConv
+from evsim.handlers.projections.real_map import RealMap
 from evsim.handlers.readout_program import ReadoutProgram
 from evsim.handlers.views.route import Concatenate, Route
 from tests import naive_general as naive
@@ -225,3 +226,25 @@ def _readout_program(handler, step, inbox, currents, memory):
             biased = np.count_nonzero(np.broadcast_to(bias, (source.n_places, source.n_channels)))
             counts += OpCounts(bias_adds=biased, state_reads=n, state_writes=n)
     return None, counts
+
+
+@twin_of(RealMap)
+@twin_of(CurrentAveragePool)
+def _real_map(handler, step, inbox, currents, memory):
+    source, weight = currents.at(handler.source, step), matrix_of(handler.links)
+    x, n_channels = source.value.reshape(-1, handler.n_channels), handler.n_channels
+    came = np.repeat(source.touched, handler.source.n_channels).reshape(-1, n_channels)
+    n_links = ((weight != 0).sum(axis=0)[:, None] * came).sum()
+    if not n_links:
+        return None, OpCounts()
+    reached = (weight != 0).astype(int) @ came.astype(int) > 0
+    value = np.where(reached, (np.sign(weight) if handler.adds_ones else weight) @ (x * came), 0)
+    value = value * handler._scale[:, None]
+    target = currents.at(handler.target, step)
+    add_rows(target, value, reached.reshape(target.value.shape).any(axis=1))
+    n = int(reached.sum())
+    counts = OpCounts(state_reads=int(n_links) + n, state_writes=n)
+    if not handler.adds_ones:
+        return None, counts + OpCounts(macs=int(n_links), weight_reads=int(n_links))
+    is_scaled = np.any(handler._scale != 1)
+    return None, counts + OpCounts(residual_adds=int(n_links), scalings=n if is_scaled else 0)

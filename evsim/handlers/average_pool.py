@@ -1,4 +1,4 @@
-"""AveragePool: means over windows of spikes, a convolution of fixed weights that are all one."""
+"""Means over windows: of spikes (AveragePool) and of real currents (CurrentAveragePool)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import numpy as np
 from evsim.engine.current import Current
 from evsim.errors import NetworkError
 from evsim.handlers.projections.fixed_map import FixedMap, Links
+from evsim.handlers.projections.real_map import RealMap
 from evsim.handlers.window import Window
 
-__all__ = ["AveragePool"]
+__all__ = ["AveragePool", "CurrentAveragePool"]
+
+Means = tuple[Links, np.ndarray]
+"""Weights that are all one, and what each sum is divided by."""
 
 
 class AveragePool(FixedMap):
@@ -44,10 +48,8 @@ class AveragePool(FixedMap):
         count_padding: bool = True,
         divisor: int | None = None,
     ) -> None:
-        rows, columns = (_sizes(window, axis, count_padding) for axis in (0, 1))
-        sizes = np.outer(rows, columns).reshape(-1)
-        divisors = sizes if divisor is None else np.full(sizes.size, divisor)
-        self._join(name, (window.height, window.width), (window.taps(0), window.taps(1)), n_channels, current, divisors)
+        links, divisors = _window_means(name, window, count_padding, divisor)
+        super().__init__(name, links, n_channels, current, divisors)
 
     @classmethod
     def adaptive(
@@ -63,24 +65,76 @@ class AveragePool(FixedMap):
         n_channels, current
             As above.
         """
-        taps = tuple(
-            [list(range(i * n // n_out, -((-(i + 1) * n) // n_out))) for i in range(n_out)]
-            for n, n_out in zip(shape, out, strict=True)
-        )
-        sizes = np.outer(*([len(places) for places in axis] for axis in taps)).reshape(-1)
         pool = cls.__new__(cls)
-        pool._join(name, shape, taps, n_channels, current, sizes)
+        links, divisors = _adaptive_means(name, shape, out)
+        FixedMap.__init__(pool, name, links, n_channels, current, divisors)
         return pool
 
-    def _join(self, name, shape, taps, n_channels, current, divisors) -> None:
-        height, width = shape
-        if min(divisors, default=1) < 1:
-            raise NetworkError(f"{name}: a mean over {min(divisors)} values, expected at least one")
-        rows, columns = (_pairs(axis) for axis in taps)
-        source = (rows[1][:, None] * width + columns[1]).reshape(-1)
-        target = (rows[0][:, None] * len(taps[1]) + columns[0]).reshape(-1)
-        links = Links.of(source, target, np.ones(source.size), height * width, len(taps[0]) * len(taps[1]))
-        super().__init__(name, links, n_channels, current, divisors)
+
+class CurrentAveragePool(RealMap):
+    """target[y, x, c] += mean over the window of the real-valued current of channel c.
+
+    Parameters
+    ----------
+    name : str
+    window : Window
+    source, target : Current
+        [height * width, n_channels] and [out_height * out_width, n_channels].
+    count_padding, divisor
+        As in `AveragePool`.
+
+    Incs `target`, reads `source`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        window: Window,
+        source: Current,
+        target: Current,
+        count_padding: bool = True,
+        divisor: int | None = None,
+    ) -> None:
+        links, divisors = _window_means(name, window, count_padding, divisor)
+        super().__init__(name, links, source.n_channels, source, target, divisors)
+
+    @classmethod
+    def adaptive(
+        cls, name: str, shape: tuple[int, int], out: tuple[int, int], source: Current, target: Current
+    ) -> CurrentAveragePool:
+        """As `AveragePool.adaptive`."""
+        pool = cls.__new__(cls)
+        links, divisors = _adaptive_means(name, shape, out)
+        RealMap.__init__(pool, name, links, source.n_channels, source, target, divisors)
+        return pool
+
+
+def _window_means(name: str, window: Window, count_padding: bool, divisor: int | None) -> Means:
+    sizes = (_sizes(window, axis, count_padding) for axis in (0, 1))
+    divisors = np.outer(*sizes).reshape(-1)
+    if divisor is not None:
+        divisors = np.full(divisors.size, divisor)
+    return _means(name, (window.height, window.width), (window.taps(0), window.taps(1)), divisors)
+
+
+def _adaptive_means(name: str, shape: tuple[int, int], out: tuple[int, int]) -> Means:
+    if min(*shape, *out) < 1:
+        raise NetworkError(f"{name}: means of {shape} places as {out}, expected at least one of each")
+    taps = tuple(
+        [list(range(i * n // n_out, -((-(i + 1) * n) // n_out))) for i in range(n_out)]
+        for n, n_out in zip(shape, out, strict=True)
+    )
+    return _means(name, shape, taps, np.outer(*([len(places) for places in axis] for axis in taps)).reshape(-1))
+
+
+def _means(name: str, shape: tuple[int, int], taps: tuple, divisors: np.ndarray) -> Means:
+    height, width = shape
+    if divisors.min(initial=1) < 1:
+        raise NetworkError(f"{name}: a mean over {divisors.min()} values, expected at least one")
+    rows, columns = (_pairs(axis) for axis in taps)
+    source = (rows[1][:, None] * width + columns[1]).reshape(-1)
+    target = (rows[0][:, None] * len(taps[1]) + columns[0]).reshape(-1)
+    return Links.of(source, target, np.ones(source.size), height * width, len(taps[0]) * len(taps[1])), divisors
 
 
 def _pairs(taps: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
