@@ -8,6 +8,7 @@ from evsim.engine.current import Current
 from evsim.errors import NetworkError
 from evsim.handlers.projections.fixed_map import FixedMap, Links
 from evsim.handlers.projections.real_map import RealMap
+from evsim.handlers.projections.window_links import links_of_taps
 from evsim.handlers.window import Window
 
 __all__ = ["AveragePool", "CurrentAveragePool"]
@@ -128,19 +129,9 @@ def _adaptive_means(name: str, shape: tuple[int, int], out: tuple[int, int]) -> 
 
 
 def _means(name: str, shape: tuple[int, int], taps: tuple, divisors: np.ndarray) -> Means:
-    height, width = shape
     if divisors.min(initial=1) < 1:
         raise NetworkError(f"{name}: a mean over {divisors.min()} values, expected at least one")
-    rows, columns = (_pairs(axis) for axis in taps)
-    source = (rows[1][:, None] * width + columns[1]).reshape(-1)
-    target = (rows[0][:, None] * len(taps[1]) + columns[0]).reshape(-1)
-    return Links.of(source, target, np.ones(source.size), height * width, len(taps[0]) * len(taps[1])), divisors
-
-
-def _pairs(taps: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """(output, input) of every tap along one axis."""
-    pairs = [(out, place) for out, places in enumerate(taps) for place in places]
-    return tuple(np.array(pairs, np.int64).reshape(-1, 2).T)
+    return links_of_taps(taps, shape), divisors
 
 
 def _sizes(window: Window, axis: int, count_padding: bool) -> list[int]:

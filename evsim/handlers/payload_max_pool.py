@@ -10,6 +10,7 @@ from evsim.arithmetic.kernel import kernel
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.handlers.geometry import Pool
+from evsim.handlers.projections.window_links import window_links
 from evsim.handlers.window import Window
 
 __all__ = ["PayloadMaxPool"]
@@ -29,15 +30,16 @@ class PayloadMaxPool:
     Sets nothing, reads nothing but its inbox.
     """
 
-    constants = ("_n_inside",)
+    constants = ("_links", "_n_inside")
 
     def __init__(self, name: str, window: Window, n_channels: int) -> None:
         self.name, self.window, self.n_channels = name, window, n_channels
         self.shape = (window.out_height, window.out_width, n_channels)
         self.n_inputs = window.height * window.width * n_channels
         self.n_outputs = window.out_height * window.out_width * n_channels
-        rows, columns = (np.array([len(places) for places in window.taps(axis)]) for axis in (0, 1))
-        self._n_inside = np.outer(rows, columns).reshape(-1).astype(np.int32)
+        self._links = window_links(window)
+        n_windows = window.out_height * window.out_width
+        self._n_inside = np.bincount(self._links.target, minlength=n_windows).astype(np.int32)
         self._best = np.zeros(self.n_outputs, np.int32)
         self._n_events = np.zeros(self.n_outputs, np.int32)
 
@@ -54,7 +56,8 @@ class PayloadMaxPool:
         """Pool the delivered events."""
         spikes = inbox["spikes"]
         payload = np.ones(len(spikes), np.int32) if spikes.payload is None else spikes.payload
-        n = _compare(spikes.address, payload, self.window.as_tuple(), self.n_channels, self._best, self._n_events)
+        links = (self._links.start, self._links.target)
+        n = _compare(spikes.address, payload, *links, self.n_channels, self._best, self._n_events)
         address = np.flatnonzero(self._n_events).astype(np.int32)
         best = self._best[address]
         silent = (self._n_events[address] < self._n_inside[address // self.n_channels]) & (best < 0)
@@ -68,24 +71,19 @@ class PayloadMaxPool:
 
 
 @kernel(error_model="numpy")
-def _compare(address, payload, window, n_channels, best, n_events):
-    _, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
-    padding_y, padding_x, dilation_y, dilation_x = window[8:]
+def _compare(address, payload, start, target, n_channels, best, n_events):
     n = 0
+    place = 0
+    pixel_end = n_channels
     for event in range(address.size):
-        pixel = address[event] // n_channels
-        channel = address[event] - pixel * n_channels
-        for i in range(k_y):
-            y = pixel // width + padding_y - i * dilation_y
-            if y < 0 or y % stride_y or y // stride_y >= out_height:
-                continue
-            for j in range(k_x):
-                x = pixel % width + padding_x - j * dilation_x
-                if x < 0 or x % stride_x or x // stride_x >= out_width:
-                    continue
-                at = (y // stride_y * out_width + x // stride_x) * n_channels + channel
-                if n_events[at] == 0 or payload[event] > best[at]:
-                    best[at] = payload[event]
-                n_events[at] += 1
-                n += 1
+        if address[event] >= pixel_end:
+            place = address[event] // n_channels
+            pixel_end = (place + 1) * n_channels
+        channel = address[event] - (pixel_end - n_channels)
+        for link in range(start[place], start[place + 1]):
+            at = target[link] * n_channels + channel
+            if n_events[at] == 0 or payload[event] > best[at]:
+                best[at] = payload[event]
+            n_events[at] += 1
+        n += start[place + 1] - start[place]
     return n

@@ -83,7 +83,7 @@ class SpikeProduct:
             if self._is_scaled or result is not None:
                 raise NetworkError(f"{name}: sums that leave as spikes take neither a scale nor a map")
             self.shape = (self.n_outputs,)
-            self._sent = np.empty((2, self.n_outputs), np.int32)
+            self._sent = np.empty((2, self.n_outputs + 1), np.int32)
             self._to = np.empty(0, np.int32)
         else:
             self._to = result_table(name, result, self.n_outputs, current)
@@ -234,9 +234,8 @@ def _send_products(sizes, rows, columns, sums, address, payload):
             continue
         n_pairs, n_units, n_graded = n_pairs + pairs, n_units + units, n_graded + graded
         for j in range(n_columns):
-            if sums[j] != 0:
-                address[n] = row * n_columns + j
-                payload[n] = sums[j]
-                n += 1
-                sums[j] = 0
+            address[n] = row * n_columns + j  # stays where n moves on
+            payload[n] = sums[j]
+            n += sums[j] != 0
+            sums[j] = 0
     return n_pairs, n_units, n_graded, n

@@ -8,12 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
+from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 
 __all__ = ["MOST_PLACES", "AddressMap"]
 
+_NO_PAYLOAD = np.empty(0, np.int32)
+_WORTH_MARKS = 64
+"""Places of a view, at most, for each event of those that are marked and not sorted."""
 MOST_PLACES = 1 << 28
 """Places of a view at most: a gigabyte of table."""
 
@@ -109,12 +113,24 @@ class AddressMap:
         if self.is_identity or not len(spikes):
             return spikes
         n = _count_links(spikes.address, self.start)
+        if not self.is_monotone and _WORTH_MARKS * n > self.n_targets:
+            return self._mark(spikes, n)
         address, event = np.empty(n, np.int32), np.empty(n, np.int32)
         _follow_links(spikes.address, self.start, self.target, address, event)
         if not self.is_monotone:
             order = np.argsort(address)
             address, event = address[order], event[order]
         return Spikes(address, None if spikes.payload is None else spikes.payload[event])
+
+    def _mark(self, spikes: Spikes, n: int) -> Spikes:
+        """The same by marks on the places of the view: faster than sorting where events are not rare."""
+        marks = np.zeros(-(-self.n_targets // lanes.LANES) * lanes.LANES, np.uint8)
+        address = np.empty(n + lanes.LANES, np.int32)
+        payload = _NO_PAYLOAD if spikes.payload is None else spikes.payload
+        values = np.empty(self.n_targets if payload.size else 0, payload.dtype)
+        _mark_links(spikes.address, payload, self.start, self.target, marks, self.n_targets, values, address)
+        address = address[:n].copy()
+        return Spikes(address, None if spikes.payload is None else values[address])
 
 
 @kernel(error_model="numpy")
@@ -123,6 +139,16 @@ def _count_links(address, start):
     for event in range(address.size):
         n += start[address[event] + 1] - start[address[event]]
     return n
+
+
+@kernel(error_model="numpy")
+def _mark_links(address, payload, start, target, marks, n_targets, values, positions):
+    for event in range(address.size):
+        for link in range(start[address[event]], start[address[event] + 1]):
+            marks[target[link]] = 1
+            if payload.size:
+                values[target[link]] = payload[event]
+    lanes.list_nonzero(marks, n_targets, 0, positions, 0)
 
 
 @kernel(error_model="numpy")
