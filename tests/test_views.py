@@ -40,6 +40,18 @@ def test_moved_spikes_are_those_of_the_viewed_array(rng, view, kind, density):
     np.testing.assert_array_equal(moved.to_dense(map.n_targets), expected)
 
 
+@pytest.mark.parametrize("n_events", [1, 3, 400])
+@pytest.mark.parametrize("kind", ["binary", "integer", "real"])
+def test_rare_events_are_sorted_and_many_are_marked(rng, n_events, kind):
+    map = AddressMap.of_view(lambda a: a.transpose(1, 0, 2), (20, 30, 10))
+    address = np.sort(rng.choice(6000, n_events, replace=False)).astype(np.int32)
+    payload = {"binary": None, "integer": np.int32([5] * n_events), "real": np.float32([0.5] * n_events)}[kind]
+    moved = map.move(Spikes(address, payload))
+    check_spikes(moved, 6000)
+    expected = Spikes(address, payload).to_dense(6000).reshape(20, 30, 10).transpose(1, 0, 2).reshape(-1)
+    np.testing.assert_array_equal(moved.to_dense(6000), expected)
+
+
 @given(st.permutations(list(VIEWS.values())[:6]), st.integers(0, 2**32))
 def test_composed_maps_are_one_map(views, seed):
     spikes = random_spikes(np.random.default_rng(seed), 24, 0.5, "integer")

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 
 from evsim.auditing.layers import AuditedRun, Layer
 from evsim.engine.ledger import OpCounts
-from evsim.handlers.geometry import Attention, Mean, Neurons, Pool, Sum, Synapses
+from evsim.handlers.geometry import (
+    Attention,
+    DenseArray,
+    Elementwise,
+    FixedMap,
+    Mean,
+    Neurons,
+    Pool,
+    Product,
+    Sum,
+    Synapses,
+)
 
 __all__ = ["Claim", "Place", "check_claims", "find_places", "operations"]
 
@@ -73,8 +84,14 @@ def _places_of(layer: Layer) -> Iterator[Place]:
         n = counts.residual_adds + counts.unit_acs
         yield Place(layer.name, "average before the head", n, f"{n:,} additions of real or integer values to a mean")
     scalings = getattr(counts, "scalings", 0)
-    if isinstance(geometry, Attention) and scalings:
+    if isinstance(geometry, Attention | Product) and scalings:
         yield Place(layer.name, "scaled product", scalings, f"{scalings:,} products by a scale")
+    if isinstance(geometry, Elementwise | FixedMap) and scalings:
+        yield Place(layer.name, "scaled values", scalings, f"{scalings:,} products of finished sums by a constant")
+    if isinstance(geometry, DenseArray):
+        n = counts.dense_macs + counts.comparisons
+        words = f"{counts.dense_macs:,} products and {counts.comparisons:,} comparisons on whole arrays, events or not"
+        yield Place(layer.name, "dense operation", n, words)
     if isinstance(geometry, Neurons) and geometry.n_sleepless:
         n = geometry.n_sleepless * len(layer.steps)
         words = f"{geometry.n_sleepless:,} neurons reach the threshold by their bias alone: up to {n:,} updates"
@@ -100,7 +117,9 @@ def check_claims(run: AuditedRun) -> list[Claim]:
 
 def _nothing_on_zero(run: AuditedRun) -> Claim:
     """Kernels run for events only; what is left are membranes that move without one."""
-    caught_up = sum(max(0, x.counts.updates - x.counts.comparisons) for x in _populations(run))
+    caught_up = sum(
+        max(0, x.counts.updates - x.counts.comparisons // x.geometry.n_thresholds) for x in _populations(run)
+    )
     sleepless = sum(x.geometry.n_sleepless * len(x.steps) for x in _populations(run))
     updates = sum(x.counts.updates for x in _populations(run))
     words = (

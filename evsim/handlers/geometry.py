@@ -123,10 +123,13 @@ class Neurons:
     n_neurons : int
     n_sleepless : int
         Neurons whose bias alone reaches the threshold, so that they are updated at every step.
+    n_thresholds : int
+        Comparisons of an update.
     """
 
     n_neurons: int
     n_sleepless: int = 0
+    n_thresholds: int = 1
 
 
 @dataclass(frozen=True, slots=True)

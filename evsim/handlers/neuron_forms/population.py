@@ -128,7 +128,8 @@ class FormPopulation(Population):
     def geometry(self) -> Neurons:
         """What it says of itself to conventions."""
         n_sleepless = int(self._calm.sleepless.sum())
-        return Neurons(self.n_neurons, n_sleepless * (self.current.n_places if self._bias.shape[0] == 1 else 1))
+        n_sleepless *= self.current.n_places if self._bias.shape[0] == 1 else 1
+        return Neurons(self.n_neurons, n_sleepless, self.form.n_thresholds)
 
     def fix(self, fixing: Fixing) -> None:
         """Only neurons of a plain `Population` have whole numbers.
