@@ -52,7 +52,7 @@ class DenseSdt:
         q, k, v = (x.reshape(heads) for x in (q, k, v))  # tokens, heads, channels of a head
         kv = k & v
         kv = naive.plane_dilation(kv)[0] if self.hp.dvs_mode else kv
-        x = q & self._lif(f"{name}.talking_heads_lif", kv.sum(axis=0), v_threshold=0.5)
+        x = q & self._lif(f"{name}.talking_heads_lif", kv.sum(axis=0), self.hp.attn_v_threshold)
         x = naive.plane_dilation(x)[0] if self.hp.dvs_mode else x
         return self._conv(f"{name}.proj_conv", f"{name}.proj_bn", x.reshape(u.shape))
 
@@ -76,13 +76,13 @@ class DenseSdt:
         pooled, _, _ = naive.current_max_pool(x.astype(np.float64), everywhere, 3, 2, 1)
         return pooled.astype(x.dtype)
 
-    def _lif(self, name, x, v_threshold=1.0):
+    def _lif(self, name, x, v_threshold=None):
         """The membrane is float32, as in the official code; the currents are exact in either."""
         w = self.tensors.get(f"{name}.w")
-        rate = np.float32(0.5) if w is None else naive.sigmoid(w)
-        v = self.v.get(name, np.float32(0))
-        h = v + (np.float32(x) - v) * rate
-        spikes = h >= v_threshold
-        self.v[name] = np.where(spikes, np.float32(0), h)
+        rate, v_reset = np.float32(1 / self.hp.tau) if w is None else naive.sigmoid(w), np.float32(self.hp.v_reset)
+        v = self.v.get(name, v_reset)
+        h = v + (np.float32(x) - (v - v_reset)) * rate
+        spikes = h >= (self.hp.v_threshold if v_threshold is None else v_threshold)
+        self.v[name] = np.where(spikes, v_reset, h)
         self.spikes.setdefault(name, []).append(spikes)
         return spikes

@@ -21,6 +21,13 @@ def write_seeds(folder, encoders):
         "aedat4": ("a.aedat4", encoders.aedat4(events)),
         "csv": ("a.csv", encoders.text(events, header="t,x,y,p\n")),
         "text": ("a.txt", encoders.text(events, between=" ")),
+        "faery_csv": ("b.csv", encoders.text(events, header="t,x@160,y@120,on\n")),
+        "pandas_csv": ("c.csv", encoders.text(events | {"i": np.arange(300)}, "itxyp", header=",t,x,y,p\n")),
+        "metavision_csv": ("d.csv", encoders.text(events, "xypt", header="%geometry:160,120\n")),
+        "seconds": (
+            "b.txt",
+            encoders.text(events | {"t": events["t"] / 1e6}, between=" ", header="# t (s) x y p\n"),
+        ),
         "gesture_labels": ("labels.csv", b"class,startTime_usec,endTime_usec\n1,1000,3000\n2,3000,9000\n"),
         **_packed(events, encoders),
         **_images(),
@@ -73,10 +80,29 @@ def _arrays(folder, events, encoders):
     Image.fromarray(pixels).save(folder / "a.jpg")
     encoders.ecf_file(folder / "ecf.hdf5", events, 0, 256)
     encoders.ecf_file(folder / "ecf_packed.hdf5", events, 2, 256)
-    for name, options in {"plain": {}, "gzip": {"chunks": (100,), "compression": "gzip"}, **_plugins()}.items():
+    for name, options in {**_PACKINGS, **_plugins()}.items():
         with h5py.File(folder / f"{name}.h5", "w") as file:
             for column in "txyp":
                 file.create_dataset(f"events/{column}", data=events[column], **options)
+    columns = np.stack([events[name] for name in "xytp"], 1).astype(np.float64)
+    with h5py.File(folder / "mvsec.h5", "w") as file:
+        file["davis/left/events"] = columns * [1, 1, 1e-6, 2] - [0, 0, -1.5e9, 1]
+    with h5py.File(folder / "m3ed.h5", "w") as file:
+        for camera in ("left", "right"):
+            for column in "txyp":
+                file[f"prophesee/{camera}/{column}"] = events[column]
+            file[f"prophesee/{camera}/calib/resolution"] = [160, 120]
+    with h5py.File(folder / "bundle.h5", "w") as file:
+        for key in "ab":
+            for column in "txyp":
+                file[f"recordings/{key}/events/{column}"] = events[column]
+            file[f"recordings/{key}"].attrs["label"] = 1
+    lists = {name: columns[events["p"] == sign][:, [1, 0, 2]] for name, sign in (("pos", 1), ("neg", 0))}
+    np.savez(folder / "es_imagenet.npz", **lists)
+    np.savez(
+        folder / "n_imagenet.npz", event_data=np.rec.fromarrays([events[name] for name in "xytp"], names="x,y,t,p")
+    )
+    np.savez(folder / "labelled.npz", frames=np.ones((3, 2, 2, 9, 8), np.uint8), labels=np.arange(3))
     with h5py.File(folder / "shd.h5", "w") as file:
         for name, kind in (("times", np.float16), ("units", np.uint16)):
             file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))[:] = [np.arange(9, dtype=kind)] * 2
@@ -85,10 +111,25 @@ def _arrays(folder, events, encoders):
     return {path.name: path for pattern in made for path in sorted(folder.glob(pattern))}
 
 
+_PACKINGS = {
+    "plain": {},
+    "gzip": {"chunks": (100,), "compression": "gzip"},
+    "lzf": {"chunks": (100,), "compression": "lzf"},
+    "checked": {"chunks": (100,), "compression": "gzip", "shuffle": True, "fletcher32": True},
+}
+
+
 def _plugins():
     """What DSEC and others pack with, where the plug-ins are installed."""
     try:
         import hdf5plugin
     except ImportError:
         return {}
-    return {"blosc": {"chunks": (100,), **hdf5plugin.Blosc()}, "zstd": {"chunks": (100,), **hdf5plugin.Zstd()}}
+    packings = {
+        "blosc": hdf5plugin.Blosc(),
+        "zstd": hdf5plugin.Zstd(),
+        "lz4": hdf5plugin.LZ4(),
+        "bitshuffle_lz4": hdf5plugin.Bitshuffle(),
+        "bitshuffle_zstd": hdf5plugin.Bitshuffle(cname="zstd"),
+    }
+    return {name: {"chunks": (100,), **packing} for name, packing in packings.items()}

@@ -48,7 +48,7 @@ def test_counts_by_step_and_by_head_are_the_counts_by_layer(run):
     heads = [row for row in run.counts.to_dict("head") if row["layer"] == "block.0.attn.kv"]
     assert len(heads) == 4
     assert sum(row["masks"] for row in heads) == by_layer["block.0.attn.kv"]["masks"] > 0
-    assert len(run.counts) == len(run.net.network.handlers)
+    assert len(run.counts) == len(run.network.handlers)
     with pytest.raises(evsim.EvsimError, match="layer, step, head"):
         run.counts.to_dict("neuron")
     with pytest.raises(KeyError, match="no layer 'x'"):

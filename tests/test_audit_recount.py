@@ -28,7 +28,7 @@ SHARED = [
     ("sdt_gesture_0111", "sdt_gesture_0111.model_best.pth.tar", {}),
     ("spikformer_cifar10", "spikformer_cifar10.model_best.pth.tar", {}),
     ("spikformer_cifar10dvs", "spikformer_cifar10dvs.checkpoint_max_test_acc1.pth", {"n_heads": "2"}),
-    ("v2_static_sew", "v2_static_sew.pth", {"img_size": "64"}),
+    ("v2_static_sew", "v2_static_sew.pth", {"img_size": "64", "shortcut": "sew"}),
     ("v2_dvs2ch_ms", "v2_dvs2ch_ms.pth", {"img_size": "64", "shortcut": "ms"}),
 ]
 

@@ -28,6 +28,7 @@ from evsim.evaluation.evaluate import Choice, Evaluation, evaluate
 from evsim.loading.importing import import_checkpoint, load_network
 from evsim.loading.zoo import find_weights, zoo_folder
 from evsim.recordings import read_recording
+from evsim.recordings.options import ReadOptions
 from evsim.recordings.write_bundle import write_bundle_hdf5
 from evsim.runs.preparation import Preparation
 from evsim.runs.run import run
@@ -286,7 +287,7 @@ def test_images_of_npz_idx_and_cifar_batches(tmp_path):
 
         dataset = found(kind, root)
         assert [item.label for item in dataset.items] == list(expected)
-        recordings = [kind_module(kind).read(item, "none") for item in dataset.items]
+        recordings = [kind_module(kind).read(item, ReadOptions(normalise="none")) for item in dataset.items]
         np.testing.assert_allclose(np.stack([r.image for r in recordings]), images / np.float32(255), rtol=1e-6)
     assert len(found("mnist", tmp_path / "mnist.npz", split="train").items) == 1
 

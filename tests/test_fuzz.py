@@ -1,4 +1,4 @@
-"""A few hundred damaged files of every format; `tools/fuzz_readers.py` runs as many as one has time for."""
+"""A few hundred damaged files of every kind; `tools/fuzz_readers.py` runs as many as one has time for."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import pytest
 
 from evsim.recordings import read_recording
 from tests import encoders, fuzz_seeds
+from tools.fuzz_doors import DOORS
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def test_the_seeds_are_sound(tmp_path):
     for name, path in fuzz_seeds.write_seeds(tmp_path, encoders).items():
         if name != "gesture_labels":
-            assert read_recording(path, normalise="none").path == str(path)
+            assert read_recording(path, trained_with="none").path == str(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
@@ -24,3 +25,17 @@ def test_damaged_files_are_refused_in_one_line_or_read_soundly(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing but sound recordings and one-line refusals" in done.stdout
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_seeds_of_every_door_are_sound(tmp_path, door):
+    for name, path in DOORS[door].write_seeds(tmp_path / "seeds").items():
+        assert DOORS[door].run(path) == "sound", name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_damaged_checkpoints_and_weights_are_refused_in_one_line_and_run_nothing(tmp_path):
+    command = [sys.executable, ROOT / "tools" / "fuzz_readers.py", "--doors", "checkpoints,weights"]
+    command += ["--cases", "600", "--seed", "7", "--keep", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,7 @@ HOUSE = ROOT / "evsim"
 
 FLOORS = (
     "errors",
+    "plain_text",
     "arithmetic",
     "engine",
     "handlers",

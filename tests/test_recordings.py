@@ -342,7 +342,7 @@ def test_hdf5_with_something_else_says_what(tmp_path):
     ("name", "value", "pattern"),
     [
         ("x", -1, "x of event 7 is -1"),
-        ("x", 128, "row 127 or column 128 lies outside the sensor of 128x128"),
+        ("x", 128, r"event 7 at row 104 and column 128 lies outside the sensor of 128x128.*--drop-outside"),
         ("y", np.nan, "y of event 7 is nan"),
         ("y", 0.5, "y of event 7 is 0.5"),
         ("x", np.inf, "x of event 7 is inf"),

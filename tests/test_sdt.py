@@ -26,6 +26,15 @@ VARIANTS = {
         "pooling_stat": "0011",
     },
     "last stage unpooled": {"spike_mode": "lif", "dvs_mode": False, "pooling_stat": "0110", "width": 8},
+    "other neurons": {
+        "spike_mode": "lif",
+        "dvs_mode": False,
+        "tau": 4.0,
+        "v_threshold": 0.125,
+        "v_reset": -0.0625,
+        "attn_v_threshold": 0.375,
+    },
+    "PLIF of another threshold": {"spike_mode": "plif", "dvs_mode": False, "v_threshold": 0.75, "v_reset": 0.125},
     "mlp ratio 1": {"spike_mode": "lif", "dvs_mode": False, "mlp_ratio": 1},
 }
 INPUTS = ["events", "counts", "still image"]

@@ -19,10 +19,10 @@ from tests.random_spikformer import n_parameters, random_tensors, spikformer_v2_
 from tests.spikformer_checks import check_damage, check_fixture, needs_jit, write_checkpoint
 
 FIXTURES = [
-    ("v2_static_sew", {"img_size": "64"}, 675_840),
+    ("v2_static_sew", {"img_size": "64", "shortcut": "sew"}, 675_840),
     ("v2_dvs2ch_ms", {"img_size": "64", "shortcut": "ms"}, 334_848),
 ]
-OPTIONS = {"n_heads": "2", "n_steps": "2", "img_size": "32"}
+OPTIONS = {"n_heads": "2", "n_steps": "2", "img_size": "32", "shortcut": "sew"}
 DECODER = {"mask_token": np.zeros((1, 1, 8)), "decoder_embed.weight": np.zeros((8, 16)), "pos_embed": np.zeros((1, 4))}
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
 
 @needs_jit
 def test_a_pre_training_file_keeps_its_encoder_and_has_no_logits(shared):
-    options = {"img_size": "64", "n_heads": "4", "n_steps": "4"}
+    options = {"img_size": "64", "n_heads": "4", "n_steps": "4", "shortcut": "sew"}
     weights, notes = import_checkpoint(str(shared / "fixtures/v2_mim_pretrain_layout.pth"), options)
     assert any("no classifier" in note for note in notes)
     for name in ("mask_token", "decoder_embed.weight", "decoder_blocks.1.mlp.fc2.bias", "norm.weight", "pos_embed"):

@@ -1,14 +1,15 @@
 """Feed damaged files to every reader and count what happens.
 
-    python tools/fuzz_readers.py --cases 20000 [--seed 0] [FILE_OR_FOLDER ...]
+    python tools/fuzz_readers.py --cases 20000 [--seed 0] [--doors recordings,checkpoints,weights] [FILE_OR_FOLDER ...]
 
-Each case damages one file (flipped bytes, extreme numbers, cuts, pieces of another file) and reads it whole and in
-pieces, in a worker process whose memory is limited and which is watched from outside. Allowed are a sound recording and
-an EvsimError of one line; a traceback, a crash, a hang, or more than 1 GB is a finding, and its file is kept. Seeds are
-files synthesised by the encoders of the test suite and the files named on the command line (of long ones, the
-beginning).
+Each case damages one file (flipped bytes, extreme numbers, cuts, pieces of another file) and reads it whole, in pieces,
+as a stream and as a dataset, in a worker process whose memory is limited and which is watched from outside. Allowed are
+a sound recording and an EvsimError of one line; a traceback, a crash, a hang, or more than 1 GB is a finding, and its
+file is kept. Seeds are files synthesised by the encoders of the test suite and the files named on the command line (of
+long ones, the beginning).
 
-A case is repeated with `--seed S --only N`.
+A case is repeated with `--seed S --only N` and the same doors. What the doors of trained networks are is in
+`fuzz_doors.py`; there, nothing may be executed either.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 LIMIT_BYTES = 2**30
-TIME_OUT_SECONDS = 20
+TIME_OUT_SECONDS = 10
 SEED_BYTES = 40_000
 WHOLE = {".h5", ".hdf5", ".npz", ".npy", ".png", ".jpg", ".aedat4"}
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
 ALLOWED = ("sound", "refused")
+RECORDINGS = "recordings"
 
 
 def damage(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
@@ -95,15 +97,29 @@ def synthesised(folder: Path) -> dict[str, Path]:
     return fuzz_seeds.write_seeds(folder, encoders)
 
 
-def collect(names: list[str], folder: Path) -> dict[str, Path]:
-    """Seeds by name: the synthesised ones and what the command line names."""
-    seeds = synthesised(folder)
+def collect(names: list[str], folder: Path, doors: list[str]) -> dict[str, Path]:
+    """Seeds by name: the synthesised ones of each door and what the command line names, which are recordings."""
+    from tools.fuzz_doors import DOORS
+
+    folder.mkdir()
+    seeds = synthesised(folder / RECORDINGS) if RECORDINGS in doors else {}
+    for door in doors:
+        if door != RECORDINGS:
+            found = DOORS[door].write_seeds(folder / door)
+            seeds |= {f"{door}/{name}": path for name, path in found.items()}
     for name in names:
         path = Path(name)
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and not file.name.endswith(".md"):
                 seeds[file.name] = file
     return seeds
+
+
+def door_of(name: str):
+    """The door that a seed belongs to; None for recordings."""
+    from tools.fuzz_doors import DOORS
+
+    return DOORS.get(name.partition("/")[0])
 
 
 def read_seed(path: Path) -> bytes:
@@ -119,6 +135,9 @@ def make_case(seeds: dict[str, Path], number: int, seed: int, folder: Path) -> t
     name = names[number % len(names)]
     other = read_seed(seeds[names[rng.integers(len(names))]])
     path = folder / f"case_{seeds[name].name}"
+    if door := door_of(name):
+        path.write_bytes(door.damage(seeds[name].read_bytes(), other, rng, damage))
+        return name, path
     path.write_bytes(damage(read_seed(seeds[name]), other, rng))
     # A label file is read with the recording it belongs to.
     if name == "gesture_labels":
@@ -135,15 +154,23 @@ def run_case(path: Path) -> str:
     from evsim.recordings.recording import EventRecording
 
     try:
-        recording = read_recording(path, normalise="none")
+        recording = read_recording(path, trained_with="none")
         if isinstance(recording, EventRecording):
-            return _check_events(recording) or _check_pieces(path, recording)
+            wrong = _check_events(recording) or _check_pieces(path, recording)
+            return wrong or _check_doors(path) or "sound"
         values = getattr(recording, "frames", getattr(recording, "image", None))
+        wrong = _check_doors(path)
+        if wrong:
+            return wrong
         return "sound" if values.dtype == np.float32 and np.isfinite(values).all() else "unsound"
     except EvsimError as error:
         if isinstance(error.__cause__, MemoryError):
             return "memory"
-        return "refused" if "\n" not in str(error) and str(path.parent) in str(error) else f"message: {error!r}"
+        return (
+            _check_doors(path) or "refused"
+            if "\n" not in str(error) and str(path.parent) in str(error)
+            else f"message: {error!r}"
+        )
     except MemoryError:
         return "memory"
     except BaseException as error:
@@ -162,7 +189,7 @@ def _check_events(found) -> str | None:
     return None if sound else "unsound"
 
 
-def _check_pieces(path: Path, whole) -> str:
+def _check_pieces(path: Path, whole) -> str | None:
     """Pieces are the whole, or refused because the disorder is too great."""
     from evsim.errors import EvsimError
     from evsim.recordings import iter_events
@@ -170,9 +197,66 @@ def _check_pieces(path: Path, whole) -> str:
     try:
         pieces = list(iter_events(path, max(100, whole.t.size // 20)))
     except EvsimError as error:
-        return "sound" if "out of order" in str(error) else f"pieces: {error}"
+        return None if "out of order" in str(error) else f"pieces: {error}"
     same = all(np.array_equal(np.concatenate([getattr(p, c) for p in pieces]), getattr(whole, c)) for c in "txyp")
-    return "sound" if same else "pieces differ"
+    return None if same else "pieces differ"
+
+
+def _check_doors(path: Path) -> str | None:
+    """Other ways in take the file or refuse it in one line: as a stream, as a dataset, described, told what it is."""
+    from evsim.errors import EvsimError
+
+    for door in (_follow, _as_dataset, _describe, _told):
+        try:
+            door(path)
+        except EvsimError as error:
+            if isinstance(error.__cause__, MemoryError):
+                return f"memory ({door.__name__})"
+            if "\n" in str(error):
+                return f"message ({door.__name__}): {error!r}"
+        except MemoryError:
+            return f"memory ({door.__name__})"
+        except BaseException as error:
+            return f"traceback ({door.__name__}): {type(error).__name__}: {str(error)[:80]}"
+    return None
+
+
+def _follow(path: Path) -> None:
+    from evsim.recordings.streaming.decoder import StreamDecoder
+    from evsim.recordings.streaming.windows import Windows
+
+    decoder, windows = StreamDecoder(path.name), Windows(1000, 500)
+    data = path.read_bytes()
+    for at in range(0, len(data), 10_000):
+        for _ in windows.feed(decoder.feed(data[at : at + 10_000])):
+            pass
+    for _ in windows.feed(decoder.finish()):
+        pass
+    for _ in windows.finish():
+        pass
+
+
+def _as_dataset(path: Path) -> None:
+    from evsim.evaluation.dataset import find_dataset, kind_module
+    from evsim.recordings.options import ReadOptions
+
+    dataset = find_dataset(str(path))
+    module = kind_module(dataset.kind)
+    for item in dataset.items[:3]:
+        if hasattr(module, "read"):
+            module.read(item, ReadOptions(trained_with="none"))
+
+
+def _describe(path: Path) -> None:
+    from evsim.recordings import describe, read_recording
+
+    describe(read_recording(path, normalise="raw"))
+
+
+def _told(path: Path) -> None:
+    from evsim.recordings import read_recording
+
+    read_recording(path, sensor=(260, 346), drop_outside=True, unit="ms")
 
 
 def work(first: int, last: int, step: int, seed: int, seeds: dict[str, Path], folder: Path) -> None:
@@ -182,20 +266,22 @@ def work(first: int, last: int, step: int, seed: int, seeds: dict[str, Path], fo
     import h5py  # noqa: F401 - so that the limit counts what reading takes, not what importing takes
 
     from evsim.recordings import read_recording
+    from tools.fuzz_doors import watch_execution
 
     # Readers load libraries and kernels on first use.
-    for path in seeds.values():
+    for name, path in seeds.items():
         try:
-            read_recording(path, normalise="none")
+            door_of(name).run(path) if door_of(name) else read_recording(path, trained_with="none")
         except Exception:
             pass
+    watch_execution()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + LIMIT_BYTES,) * 2)
     for number in range(first, last, step):
         print(json.dumps({"begin": number}), flush=True)
         name, path = make_case(seeds, number, seed, folder)
         begin = time.perf_counter()
-        outcome = run_case(path)
+        outcome = door_of(name).run(path) if door_of(name) else run_case(path)
         seconds = time.perf_counter() - begin
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({"end": number, "name": name, "outcome": outcome, "s": seconds, "peak": peak}), flush=True)
@@ -227,7 +313,8 @@ def _one_worker(arguments, first: int, last: int, results: list[dict]) -> tuple[
     import os
     import selectors
 
-    command = [sys.executable, __file__, "--work", f"{first}:{last}", "--seed", str(arguments.seed), *arguments.files]
+    command = [sys.executable, __file__, "--work", f"{first}:{last}", "--seed", str(arguments.seed)]
+    command += ["--doors", arguments.doors, *arguments.files]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     begun, done, rest = None, -1, b""
     with selectors.DefaultSelector() as selector:
@@ -266,6 +353,7 @@ def table(results: list[dict]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="*", help="real files, or folders of them, as further seeds")
+    parser.add_argument("--doors", default=RECORDINGS, help="recordings, checkpoints, weights: comma separated")
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="run this one case")
@@ -274,7 +362,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seeds = collect(arguments.files, folder / "seeds")
+        seeds = collect(arguments.files, folder / "seeds", arguments.doors.split(","))
         if arguments.work:
             first, last = map(int, arguments.work.split(":"))
             work(first, last, 1, arguments.seed, seeds, folder)

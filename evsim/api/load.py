@@ -16,7 +16,13 @@ __all__ = ["load"]
 
 
 def load(
-    source: str | os.PathLike[str], *, precision: str | None = None, ema: bool = False, **settings: object
+    source: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
+    ema: bool = False,
+    key: str | None = None,
+    prefix: str | None = None,
+    **settings: object,
 ) -> TrainedNetwork:
     """A trained network, ready to run.
 
@@ -29,6 +35,8 @@ def load(
         None takes what the weights file says, which is float32 unless it was imported otherwise.
     ema : bool
         Of a checkpoint, take the moving-average weights.
+    key, prefix : str, optional
+        Of a checkpoint, which of several dicts of tensors, and how the names of the wanted tensors begin.
     **settings
         Of a checkpoint, the hyper-parameters that it cannot tell: ``n_steps=16``, ``pooling_stat="0011"``.
 
@@ -50,12 +58,12 @@ def load(
         check_precision(precision)
     path = find_weights(os.fspath(source))
     if is_weights(path):
-        if settings or ema:
-            told = ", ".join(settings) or "ema"
+        options = {"ema": ema, "key": key, "prefix": prefix}
+        if told := ", ".join([*settings, *(name for name, value in options.items() if value)]):
             raise EvsimError(f"{path}: {told} is for a checkpoint, and this weights file has all it needs")
         network, weights = load_network(path, precision)
         return TrainedNetwork(network, weights, origin_of(path))
-    weights, notes = import_checkpoint(path, {name: _text(value) for name, value in settings.items()}, ema)
+    weights, notes = import_checkpoint(path, {name: _text(value) for name, value in settings.items()}, ema, key, prefix)
     network = build_network(weights, path, spends=True, precision=precision)
     return TrainedNetwork(network, weights, origin_of(path), tuple(notes))
 

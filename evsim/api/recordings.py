@@ -6,41 +6,41 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evsim.checkpoints.weights import Weights
+from evsim.engine.network import Network
 from evsim.errors import RecordingError
-from evsim.loading.zoo import find_recording
-from evsim.recordings.arrays import columns_of
+from evsim.loading.zoo import find_recording, recording_for
 from evsim.recordings.bare_array import batch_of
 from evsim.recordings.check import RawEvents, check
 from evsim.recordings.discover import choose
+from evsim.recordings.field_names import columns_of, parse_name
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 from evsim.recordings.steps import Steps
 from evsim.runs.preparation import Preparation, fit_recording, prepare_input, read_options
 from evsim.runs.run import origin_of
 
-if TYPE_CHECKING:
-    from evsim.api.trained_network import TrainedNetwork
-
 __all__ = ["digest_of", "is_path", "recordings_of", "steps_of"]
 
 IN_MEMORY = "array in memory"
 
 
-def steps_of(net: TrainedNetwork, recording: object, preparation: Preparation) -> Iterator[tuple[Steps, dict]]:
-    """The input of `net` for each recording in `recording`, and where it came from."""
+def steps_of(
+    network: Network, weights: Weights, recording: object, preparation: Preparation
+) -> Iterator[tuple[Steps, dict]]:
+    """The input of `network` for each recording in `recording`, and where it came from."""
     if recording is None:
-        recording = net.default_recording()
+        recording = recording_for(weights.header)
     if is_path(recording):
         path = find_recording(os.fspath(recording))
-        yield prepare_input(net.network, net.weights, path, preparation), origin_of(path.rpartition("::")[0] or path)
+        yield prepare_input(network, weights, path, preparation), origin_of(path.rpartition("::")[0] or path)
         return
-    for found in recordings_of(recording, read_options(net.network, net.weights, preparation)):
+    for found in recordings_of(recording, read_options(network, weights, preparation)):
         yield (
-            fit_recording(net.network, net.weights, found, preparation),
+            fit_recording(network, weights, found, preparation),
             {"file": found.path or IN_MEMORY, "sha256": digest_of(found)},
         )
 
@@ -76,11 +76,11 @@ def recordings_of(data: object, options: ReadOptions) -> list[Recording]:
 
 
 def _columns(data: Mapping) -> RawEvents:
-    names = columns_of(list(data))
+    names = columns_of(IN_MEMORY, [str(name) for name in data])
     if names is None:
         raise RecordingError(f"a mapping of {', '.join(map(str, data))}; expected the columns t, x, y and p of events")
     t, x, y, p = (np.asarray(data[names[short]]) for short in "txyp")
-    return RawEvents(t, x, y, p, f"columns {', '.join(names.values())}")
+    return RawEvents(t, x, y, p, f"columns {', '.join(names.values())}", unit=parse_name(names["t"]).unit)
 
 
 def _as_array(data: object) -> np.ndarray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +12,12 @@ from evsim.api.counts import Counts
 from evsim.api.html import facts
 from evsim.api.layer_spikes import SpikesByLayer
 from evsim.api.run_plots import RunPlots
-from evsim.engine.network import INPUT
+from evsim.auditing.layers import AuditedRun, describe, log_for
+from evsim.engine.network import INPUT, Network
 from evsim.errors import EvsimError
 from evsim.runs.run import Finished
 from evsim.runs.run_report import RunReport
 from evsim.traces.trace import Trace, write_trace
-
-if TYPE_CHECKING:
-    from evsim.api.trained_network import TrainedNetwork
-    from evsim.auditing.layers import AuditedRun
 
 __all__ = ["Run"]
 
@@ -30,7 +27,8 @@ class Run:
 
     Parameters
     ----------
-    net : TrainedNetwork
+    network : Network
+        The handlers that ran.
     finished : Finished
     keeps_spikes : bool
 
@@ -40,8 +38,8 @@ class Run:
         Everything ``evsim run --json`` says, as plain values.
     """
 
-    def __init__(self, net: TrainedNetwork, finished: Finished, keeps_spikes: bool) -> None:
-        self.net, self.report = net, finished.report
+    def __init__(self, network: Network, finished: Finished, keeps_spikes: bool) -> None:
+        self.network, self.report = network, finished.report
         self._finished, self._keeps_spikes = finished, keeps_spikes
 
     report: RunReport
@@ -96,33 +94,29 @@ class Run:
             The run was made with ``keep_spikes=False``.
         """
         self._need_spikes()
-        return SpikesByLayer(self.net.network, self._finished.probe, self.n_steps)
+        return SpikesByLayer(self.network, self._finished.probe, self.n_steps)
 
     @cached_property
     def trace(self) -> Trace:
         """The spikes of the input and of every population, as `write_trace` keeps them."""
         self._need_spikes()
-        return self._finished.trace(self.net.network)
+        return self._finished.trace(self.network)
 
     @cached_property
     def audited(self) -> AuditedRun:
         """The run as counting conventions see it."""
-        from dataclasses import replace
-
-        from evsim.auditing.layers import describe, log_for
-
         self._need_spikes()
-        log = log_for(self.net.network)
-        for name in (INPUT, *(handler.name for handler in self.net.network.handlers)):
+        log = log_for(self.network)
+        for name in (INPUT, *(handler.name for handler in self.network.handlers)):
             for step in range(self.n_steps):
                 log.show(name, step, self._finished.probe.spikes(name, step))
-        described = describe(self.net.network, log, self._finished.result.ledger, self.n_steps)
+        described = describe(self.network, log, self._finished.result.ledger, self.n_steps)
         return replace(described, provenance={"weights": self.report.weights, "input": self.report.input})
 
     @cached_property
     def plot(self) -> RunPlots:
         """Pictures: ``run.plot.raster(ax=ax)``, ``run.plot.operations()``, ..."""
-        return RunPlots(self)
+        return RunPlots(lambda: self.trace, self.counts)
 
     def write_trace(self, path: str | os.PathLike) -> None:
         """Write the spikes of every population and the ledger to an HDF5 file (docs/trace.md)."""

@@ -56,7 +56,7 @@ class SequenceReader:
         with self._fetching:
             recording = _entry(self._entries, item.index)[0]
         if is_path(recording):
-            return read_recording(recording, normalise=options.normalise)
+            return read_recording(recording, **{**vars(options), "index": None})
         told = ReadOptions(**{**vars(options), "sensor": options.sensor or self._sensor})
         found = recordings_of(recording, told)
         if len(found) != 1:

@@ -137,7 +137,7 @@ class TrainedNetwork:
             preparation = Preparation(split_by, fit, index, crop_pct, reading)
         runs = [
             self._run(steps, origin, order, threads, keep_spikes, watch)
-            for steps, origin in steps_of(self, recording, preparation)
+            for steps, origin in steps_of(self.network, self.weights, recording, preparation)
         ]
         return runs[0] if len(runs) == 1 else runs
 
@@ -145,7 +145,7 @@ class TrainedNetwork:
         kept = None if keep_spikes else ()
         origins = self.origin, origin
         finished = run_steps(self.network, self.weights, steps, origins, kept, order, watch, threads)
-        return Run(self, finished, keep_spikes)
+        return Run(self.network, finished, keep_spikes)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_shape))

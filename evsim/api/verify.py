@@ -60,6 +60,13 @@ def verify(
         Nothing to compare with, or it does not fit the network.
     """
     net = network if isinstance(network, TrainedNetwork) else load(network, precision="float32")
+    verification = _verify(net, reference, against_torch, (recording, dataset, root, limit), preparation, order, watch)
+    verification.assumed = dict(net.weights.header.get("assumed") or {})
+    return verification
+
+
+def _verify(net: TrainedNetwork, reference, against_torch, source: tuple, preparation, order, watch) -> Verification:
+    recording, dataset, root, limit = source
     told = preparation or Preparation()
     if (reference is None) == (against_torch is None):
         raise EvsimError("verify against what? say either --reference FILE or --against-torch CHECKPOINT")
@@ -72,7 +79,7 @@ def verify(
     from evsim.traces.dense_model import verify_against_dense
 
     if dataset is None:
-        samples = (steps for steps, _ in steps_of(net, recording, told))
+        samples = (steps for steps, _ in steps_of(net.network, net.weights, recording, told))
     else:
         samples = _steps_of_dataset(net, dataset, root, limit, told)
     return verify_against_dense(net.network, os.fspath(against_torch), samples, order, watch or _unwatched)

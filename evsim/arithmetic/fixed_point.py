@@ -8,22 +8,32 @@ See `evsim.arithmetic.whole` for the scales and the proof that nothing overflows
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from evsim.arithmetic.precision import BITS, FLOAT, check_precision
-from evsim.arithmetic.whole import LARGEST_INPUT, Claim, Scale
+from evsim.arithmetic.whole import LARGEST_INPUT, Claim, Scale, Summed
 from evsim.errors import EvsimError, NetworkError
-
-if TYPE_CHECKING:
-    from evsim.engine.current import Current
-    from evsim.engine.network import Network
 
 __all__ = ["fix"]
 
 
-def fix(network: Network, precision: str) -> Network:
+class Fixable(Protocol):
+    """What `fix` asks of a network."""
+
+    name: str
+    input_name: str
+    precision: str
+    handlers: list
+    sources: list[dict[str, str]]
+
+    def currents_of(self, handler: object) -> list[Summed]: ...
+
+    def reset(self) -> None: ...
+
+
+def fix(network: Fixable, precision: str) -> Fixable:
     """Turn the arrays of a network just built into whole numbers, in place; float32 leaves them alone.
 
     Raises
@@ -63,7 +73,7 @@ class _Fixing:
         """Only what comes from the recording may be negative: spikes and sums of spikes are not."""
         return self.payload >= LARGEST_INPUT
 
-    def scale(self, current: Current) -> Scale:
+    def scale(self, current: Summed) -> Scale:
         return self.settling.scale(current)
 
 
@@ -71,7 +81,7 @@ class _Fixing:
 class _Settling:
     """Asks the writers of a current what they claim, and finds the scale that holds for all."""
 
-    network: Network
+    network: Fixable
     bits: int
     scales: dict[int, Scale] = field(default_factory=dict)
 
@@ -90,13 +100,13 @@ class _Settling:
         sources = self.network.sources[stage].values()
         return _Fixing(self.bits, max((self.payload_of[source] for source in sources), default=1), self)
 
-    def scale(self, current: Current) -> Scale:
+    def scale(self, current: Summed) -> Scale:
         """The scale of `current`, once found the same for ever."""
         if id(current) not in self.scales:
             self.scales[id(current)] = self._settle(current)
         return self.scales[id(current)]
 
-    def _settle(self, current: Current) -> Scale:
+    def _settle(self, current: Summed) -> Scale:
         stages = [self.stage_of[name] for name in current.writers]
         claims = [self.network.handlers[stage].claim(self.told(stage)) for stage in stages]
         readers = [self.network.handlers[self.stage_of[name]] for name in current.readers]

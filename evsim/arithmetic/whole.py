@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from evsim.errors import EvsimError
 
-if TYPE_CHECKING:
-    from evsim.engine.current import Current
-
 __all__ = [
     "Claim",
     "Fixing",
     "Scale",
+    "Summed",
     "check_payload",
     "divided",
     "largest_weight",
@@ -80,6 +78,16 @@ class Scale:
     dtype: type
 
 
+class Summed(Protocol):
+    """What fixed point must know of a current: who writes it, who reads it, and its constant part."""
+
+    bias: np.ndarray
+    writers: list[str]
+    readers: list[str]
+
+    def fix(self, exponent: int, dtype: type) -> None: ...
+
+
 class Fixing(Protocol):
     """What a handler is told when its arrays become whole numbers.
 
@@ -91,7 +99,7 @@ class Fixing(Protocol):
     payload: int
     is_signed: bool
 
-    def scale(self, current: Current) -> Scale: ...
+    def scale(self, current: Summed) -> Scale: ...
 
 
 def rounded(values: np.ndarray | float, exponent: int, dtype: type = np.int64) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evsim.errors import RecordingError
 from evsim.loading.zoo import find_recording
+from evsim.recordings.entries import visible_files
 from evsim.recordings.read import read_recording, split_index
 
 __all__ = ["Source", "expand"]
@@ -48,7 +49,7 @@ def expand(paths: Sequence[str], index: str | None = None) -> list[Source]:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    files = sorted(str(path) for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = [str(path) for path in visible_files(Path(folder))]
     if not files:
         raise RecordingError(f"{folder}: no file in this folder")
     yield from files

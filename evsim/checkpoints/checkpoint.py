@@ -11,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 
 from evsim.checkpoints.file_format import find_format
-from evsim.checkpoints.finite import check_finite
+from evsim.checkpoints.numbers import check_finite
 from evsim.checkpoints.plain_values import plain_arguments
-from evsim.checkpoints.refusal import Refused, naming
+from evsim.checkpoints.refusal import Refused, listed, naming
 from evsim.checkpoints.safetensors_file import SafetensorsFile
 from evsim.checkpoints.stored_tensor import StoredTensor
 from evsim.checkpoints.torch_legacy import TorchLegacy
@@ -35,7 +35,8 @@ class Checkpoint:
     Parameters
     ----------
     tensors : dict of str to array
-        The state dict, names without `module.`, types as stored (bfloat16 widened to float32), all values finite.
+        The state dict, names without what tools put around them (`module.`, `_orig_mod.`), types as stored (bfloat16
+        widened to float32), all values finite.
     args : dict
         The command line that the training script stored, plain values only; empty when there was none.
     wrapper : str
@@ -56,7 +57,9 @@ class Checkpoint:
     notes: tuple[str, ...]
 
 
-def read_checkpoint(path: str | os.PathLike[str], ema: bool = False) -> Checkpoint:
+def read_checkpoint(
+    path: str | os.PathLike[str], ema: bool = False, key: str | None = None, prefix: str | None = None
+) -> Checkpoint:
     """Read a PyTorch checkpoint (zip or old format) or a safetensors file, recognised by its content.
 
     Parameters
@@ -64,13 +67,17 @@ def read_checkpoint(path: str | os.PathLike[str], ema: bool = False) -> Checkpoi
     path : path
     ema : bool
         Take the moving average of the weights instead of the weights.
+    key : str, optional
+        The keys that lead to the state dict, joined by dots, where the file holds several dicts of tensors.
+    prefix : str, optional
+        Take only the tensors whose names begin so.
 
     Raises
     ------
     CheckpointError
         In one line that begins with the file's name, when it cannot be read as a checkpoint, is hostile, has no
-        moving average that was asked for, no tensors, or tensors that are not finite. Nothing that a file asks for
-        is ever executed.
+        moving average that was asked for, no tensors, or tensors that are not finite.
+        Nothing that a file asks for is ever executed.
     """
     with naming(path):
         if not Path(path).exists():
@@ -78,18 +85,22 @@ def read_checkpoint(path: str | os.PathLike[str], ema: bool = False) -> Checkpoi
         if not Path(path).is_file():
             raise Refused("not a file")
         with open(path, "rb") as file:
-            return _read(file, os.fspath(path), ema)
+            return _read(file, os.fspath(path), ema, key, prefix)
 
 
-def _read(file: BinaryIO, path: str, ema: bool) -> Checkpoint:
+def _read(file: BinaryIO, path: str, ema: bool, key: str | None, prefix: str | None) -> Checkpoint:
     size = os.fstat(file.fileno()).st_size
     archive = _READERS[find_format(file.read(512), size)](_rewound(file), size)
-    found = unwrap(archive.payload, ema)
+    found = unwrap(archive.payload, ema, key, prefix)
     arrays = _load(found.tensors, archive, max(_ALWAYS_ALLOWED, _LARGEST_RATIO * size))
     check_finite(arrays)
     args, ignored = plain_arguments(found.args)
+    passed_over = f"passed over {listed(archive.foreign)}, which is no data; nothing was executed"
+    foreign = (passed_over,) if archive.foreign else ()
     sha256 = hashlib.file_digest(_rewound(file), "sha256").hexdigest()
-    return Checkpoint(arrays, args, f"{archive.described}: {found.wrapper}", sha256, path, found.notes + ignored)
+    return Checkpoint(
+        arrays, args, f"{archive.described}: {found.wrapper}", sha256, path, found.notes + ignored + foreign
+    )
 
 
 def _rewound(file: BinaryIO) -> BinaryIO:

@@ -13,6 +13,8 @@ __all__ = ["norm_shapes", "select_tensors", "shape_of"]
 COUNTERS = (".num_batches_tracked", "total_ops", "total_params")
 """Ends of names that training tools leave in a state dict (BatchNorm, a profiler): dead everywhere."""
 
+_MOST_NAMED = 8
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -45,7 +47,7 @@ def select_tensors(
     Raises
     ------
     CheckpointError
-        Tensors are missing, unknown, or have another shape; all are listed.
+        Tensors are missing, unknown, or have another shape; the first ones are listed.
     """
     dropped = [name for name in tensors if _is_dead(name, dead)]
     missing = [name for name in live if name not in tensors]
@@ -58,7 +60,8 @@ def select_tensors(
     problems = [
         *([f"missing {_names(missing)}"] if missing else []),
         *([f"unknown {_names(unknown)}"] if unknown else []),
-        *wrong,
+        *wrong[:_MOST_NAMED],
+        *([f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []),
     ]
     if problems:
         raise CheckpointError(f"{path}: {'; '.join(problems)}")
@@ -71,8 +74,8 @@ def _is_dead(name: str, dead: Shapes) -> bool:
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+    shown = ", ".join(names[:_MOST_NAMED])
+    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 from evsim.checkpoints.choices import Choices
+from evsim.checkpoints.refusal import shown
 from evsim.errors import CheckpointError, RecordingError
 
 __all__ = ["check_preparation", "read_header_values", "read_preparation"]
@@ -18,7 +21,8 @@ _WHOLE_NUMBERS = tuple[int, ...]
 def read_header_values(path: str, values: Mapping[str, object], kind: type) -> Any:
     """An instance of the dataclass `kind` from JSON values of the right names and types.
 
-    Its fields are int, float, bool, str or tuple[int, ...].
+    Its fields are int, float, bool, str or tuple[int, ...]. One that has a default may be missing: files of earlier
+    versions do not have it.
 
     Raises
     ------
@@ -26,8 +30,9 @@ def read_header_values(path: str, values: Mapping[str, object], kind: type) -> A
         A value is missing, unknown, of another type, or no sensible size.
     """
     expected = get_type_hints(kind)
-    if set(values) != set(expected):
-        wrong = sorted(set(values) ^ set(expected))
+    needless = {field.name for field in fields(kind) if field.default is not MISSING}
+    wrong = sorted((set(values) - set(expected)) | (set(expected) - set(values) - needless))
+    if wrong:
         raise CheckpointError(f"{path}: hyper-parameter {wrong[0]} is missing or unknown, expected {list(expected)}")
     return kind(**{name: _checked(path, name, value, expected[name]) for name, value in values.items()})
 
@@ -36,9 +41,13 @@ def _checked(path: str, name: str, value: object, kind: type) -> object:
     """`value` where it is of `kind` and of sensible size; a tuple of int is a list in JSON."""
     if kind == _WHOLE_NUMBERS and type(value) in (list, tuple) and len(value) <= LONGEST_LIST:
         return tuple(_checked(path, name, number, int) for number in value)
+    if kind is float and type(value) is int and abs(value) < LARGEST_NUMBER:
+        return float(value)
     if type(value) is not kind:
         expected = f"a list of up to {LONGEST_LIST} int" if kind == _WHOLE_NUMBERS else kind.__name__
-        raise CheckpointError(f"{path}: hyper-parameter {name} is {value!r}, expected {expected}")
+        raise CheckpointError(f"{path}: hyper-parameter {name} is {shown(value)}, expected {expected}")
+    if kind is float and not math.isfinite(value):
+        raise CheckpointError(f"{path}: hyper-parameter {name} is {value}, expected a finite number")
     if kind is int and not 0 <= value <= LARGEST_NUMBER:
         raise CheckpointError(f"{path}: hyper-parameter {name} is {value}, expected 0 to {LARGEST_NUMBER}")
     return value
@@ -57,14 +66,12 @@ def read_preparation(choices: Choices) -> dict[str, str | None]:
 
 
 def check_preparation(path: str, header: Mapping[str, object]) -> None:
-    """Raise unless the header's ``input`` and ``normalisation`` are as `evsim import` writes them."""
+    """Raise unless the header's ``input`` is as `evsim import` writes it."""
     prepared = header.get("input") or {}
     try:
         for name, parse in (("split_by", _split_by), ("fit", _fit), ("sensor", _sensor)):
             if prepared.get(name) is not None:
                 parse(prepared[name])
-        if header.get("normalisation") is not None:
-            [[float(value) for value in header["normalisation"][name]] for name in ("mean", "std")]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header describes no input evsim knows ({error})") from None
 

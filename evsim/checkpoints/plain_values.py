@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evsim.checkpoints.mark import Mark
 from evsim.checkpoints.refusal import shown
 
 __all__ = ["plain_arguments"]
@@ -26,6 +27,8 @@ class _Copier:
             raise _NotPlain
         if isinstance(value, str | bool | int | float | None):
             return value
+        if type(value) is Mark and ("_val" in value.values or "_content" in value.values):  # nodes of omegaconf
+            return self.copy(value.values.get("_val", value.values.get("_content")), depth + 1)
         if type(value) in (list, tuple):
             return type(value)(self.copy(item, depth + 1) for item in value)
         if type(value) is dict:

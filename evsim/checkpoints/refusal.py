@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from evsim.errors import CheckpointError
 
-__all__ = ["Refused", "naming", "shown"]
+__all__ = ["Refused", "listed", "naming", "shown"]
 
 _LONGEST = 80
+_MOST_NAMED = 3
 
 
 class Refused(Exception):
@@ -40,6 +41,13 @@ def shown(value: object) -> str:
     """`value` as it may stand in a message: on one line, and short whatever the file says."""
     text = repr(value[: 2 * _LONGEST]) if isinstance(value, str | bytes) else repr(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first few names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return (", ".join(shown(name) for name in names[:_MOST_NAMED]) or "none") + more
 
 
 def _one_line(path: str | os.PathLike[str]) -> str:

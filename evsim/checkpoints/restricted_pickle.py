@@ -1,8 +1,8 @@
 """A pickle machine that can build data and nothing else.
 
 Python's own unpickler is made to call what the file names. This one has no way to: a global is a row of
-`allowed_globals`, an opcode is a line of the table at the end, and both are refused when they are not there. Every
-opcode and every element it copies is paid for out of one budget, so that no small file can cost much time or memory.
+`allowed_globals` or an inert `Mark`, an opcode is a line of the table at the end or refused. Every opcode and every
+element it copies is paid for out of one budget, so that no small file can cost much time or memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from evsim.checkpoints.allowed_globals import Global, Namespace, NumpyType, check_key, find_global, read_persistent_id
+from evsim.checkpoints.mark import Mark, mark_of_call
 from evsim.checkpoints.refusal import Refused, shown
 from evsim.checkpoints.stored_tensor import StorageRef
 
@@ -23,9 +24,15 @@ _MOST_BYTES = 64 * 2**20
 _MOST_WORK = 1_000_000
 _LONGEST_NAME = 300
 _LONGEST_INTEGER = 255
+_TAKES_ANYTHING = ("collections.defaultdict",)
 
 
-def unpickle(file: BinaryIO, size: int, storages: dict[str, StorageRef] | None = None) -> object:
+def unpickle(
+    file: BinaryIO,
+    size: int,
+    storages: dict[str, StorageRef] | None = None,
+    foreign: dict[str, None] | None = None,
+) -> object:
     """Rebuild the one object pickled at the position of `file`, and leave the file right behind it.
 
     Parameters
@@ -35,19 +42,23 @@ def unpickle(file: BinaryIO, size: int, storages: dict[str, StorageRef] | None =
         How many bytes there are to read at most.
     storages : dict, optional
         Gets every storage that the pickle mentions, by its key.
+    foreign : dict, optional
+        Gets every name that the pickle mentions and that means nothing here, in their order.
 
     Returns
     -------
     object
-        Numbers, strings, bytes, None, list, tuple, dict, set, `StoredTensor`, `StorageRef`, `Namespace`, nested.
-        Shared parts stay shared and lists may contain themselves: whoever walks the result must bound the walk.
+        Numbers, strings, bytes, None, list, tuple, dict, set, `StoredTensor`, `StorageRef`, `Namespace`, `Mark`, and
+        these nested. Shared parts stay shared and lists may contain themselves: whoever walks the result must bound
+        the walk.
 
     Raises
     ------
     Refused
         When the pickle is damaged, too large, or wants anything else than to be data.
     """
-    return _Machine(_Source(file, min(size, _MOST_BYTES)), {} if storages is None else storages).run()
+    source = _Source(file, min(size, _MOST_BYTES))
+    return _Machine(source, {} if storages is None else storages, {} if foreign is None else foreign).run()
 
 
 class _Source:
@@ -84,9 +95,10 @@ class _Source:
 class _Machine:
     """The stack, the marks on it, the memo, and the storages met so far."""
 
-    def __init__(self, source: _Source, storages: dict[str, StorageRef]) -> None:
+    def __init__(self, source: _Source, storages: dict[str, StorageRef], foreign: dict[str, None]) -> None:
         self.source = source
         self.storages = storages
+        self.foreign = foreign
         self.stack: list = []
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
@@ -158,36 +170,49 @@ def _list_of(machine: _Machine, kind: type) -> object:
 
 
 def _append(machine: _Machine, values: list) -> None:
-    _list_of(machine, list).extend(values)
+    if type(machine.peek()) is not Mark:
+        _list_of(machine, list).extend(values)
 
 
 def _set_items(machine: _Machine, flat: list) -> None:
     if len(flat) % 2:
         raise Refused("its pickle holds a key without a value")
-    target = _list_of(machine, dict)
+    target = machine.peek().values if type(machine.peek()) is Mark else _list_of(machine, dict)
     for key, value in zip(flat[::2], flat[1::2], strict=True):
         target[check_key(key)] = value
 
 
 def _add_members(machine: _Machine) -> None:
     members = machine.pop_mark()
-    _list_of(machine, set).update(map(check_key, members))
+    if type(machine.peek()) is not Mark:
+        _list_of(machine, set).update(map(check_key, members))
 
 
 def _reduce(machine: _Machine) -> None:
     function, arguments = machine.pop_many(2)
-    if type(function) is not Global or function.build is None or type(arguments) is not tuple:
+    is_allowed = type(function) is Mark or (type(function) is Global and function.build is not None)
+    if not is_allowed or type(arguments) is not tuple:
         raise Refused(f"its pickle calls {_described(function)}, which is not allowed; nothing was executed")
     # Whatever a builder copies is at most what its arguments hold, so it is paid for here.
     machine.spend(sum(len(a) for a in arguments if isinstance(a, str | bytes | list | tuple | dict | set)))
+    machine.push(mark_of_call(function) if type(function) is Mark else _call(function, arguments))
+
+
+def _call(function: Global, arguments: tuple) -> object:
+    # What is built on something unknown (a storage of a type to come, a dtype) is as unknown.
+    if arguments and type(arguments[0]) is Mark and function.name not in _TAKES_ANYTHING:
+        return Mark(arguments[0].name, arguments[0].is_data)
     try:
-        machine.push(function.build(*arguments))
+        return function.build(*arguments)
     except (TypeError, ValueError):
         raise Refused(f"its pickle calls {function.name} with arguments that do not fit") from None
 
 
 def _new_object(machine: _Machine) -> None:
     kind, arguments = machine.pop_many(2)
+    if type(kind) is Mark:
+        machine.push(mark_of_call(kind))
+        return
     if type(kind) is not Global or kind.name != "argparse.Namespace" or arguments != ():
         raise Refused(f"its pickle makes an object of {_described(kind)}, which is not allowed; nothing was executed")
     machine.push(Namespace())
@@ -198,29 +223,44 @@ def _build(machine: _Machine) -> None:
     if type(target) is Namespace and type(state) is dict:
         machine.spend(len(state))
         target.values.update(state)
-    # An OrderedDict comes with the module versions of its state dict, a dtype with its byte order.
-    elif type(target) is NumpyType and type(state) is tuple and state[1:2] in (("<",), ("|",)):
-        return
+    elif type(target) is Mark:
+        machine.spend(len(state) if isinstance(state, dict | tuple) else 1)
+        target.take_state(state)
+    elif type(target) is NumpyType and type(state) is tuple and state[1:2] in (("<",), ("|",), (">",), ("=",)):
+        target.order = str(state[1])
+    # An OrderedDict comes with the module versions of its state dict.
     elif type(target) is not dict or type(state) is not dict:
         raise Refused(f"its pickle sets the state of a {_described(target)}, which is not allowed")
 
 
+def _mention(machine: _Machine, module: str, name: str) -> None:
+    found = find_global(module, name)
+    if type(found) is Mark:
+        machine.foreign[found.name] = None
+    machine.push(found)
+
+
 def _global(machine: _Machine) -> None:
-    machine.push(find_global(machine.source.line(), machine.source.line()))
+    _mention(machine, machine.source.line(), machine.source.line())
 
 
 def _stack_global(machine: _Machine) -> None:
     module, name = machine.pop_many(2)
     if type(module) is not str or type(name) is not str:
         raise Refused("its pickle refers to a name that is not text")
-    machine.push(find_global(module, name))
+    _mention(machine, module, name)
 
 
 def _push_storage(machine: _Machine) -> None:
     storage = read_persistent_id(machine.pop())
-    if machine.storages.setdefault(storage.key, storage) != storage:
+    if type(storage) is not Mark and machine.storages.setdefault(storage.key, storage) != storage:
         raise Refused(f"its storage {shown(storage.key)} has two types or two sizes")
     machine.push(storage)
+
+
+def _byte_array(machine: _Machine) -> None:
+    machine.source.take(machine.source.number("<Q"))
+    machine.push(Mark("builtins.bytearray", True))
 
 
 def _described(value: object) -> str:
@@ -256,6 +296,7 @@ _OPCODES: dict[bytes, _Step] = {
     pickle.BINBYTES: lambda m: m.push(m.source.take(m.source.number("<I"))),
     pickle.SHORT_BINBYTES: lambda m: m.push(m.source.take(m.source.number("<B"))),
     pickle.BINBYTES8: lambda m: m.push(m.source.take(m.source.number("<Q"))),
+    pickle.BYTEARRAY8: _byte_array,
     # containers
     pickle.EMPTY_LIST: lambda m: m.push([]),
     pickle.APPEND: lambda m: _append(m, [m.pop()]),

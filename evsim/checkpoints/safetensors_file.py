@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import safetensors
 
+from evsim.checkpoints.mark import Mark
 from evsim.checkpoints.refusal import Refused, shown
 
 __all__ = ["SafetensorsFile"]
@@ -21,6 +22,9 @@ _DTYPES = {
     "I32": "<i4",
     "I16": "<i2",
     "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
     "U8": "u1",
     "BOOL": "?",
 }
@@ -38,27 +42,29 @@ class SafetensorsFile:
     Attributes
     ----------
     payload : dict of str to array
-        bfloat16 widened to float32, other types as stored; in the order of their names.
+        bfloat16 widened to float32, other types as stored; in the order of their names. A `Mark` for each tensor of
+        a type that NumPy has not (float8).
 
     Raises
     ------
     Refused
-        When the file is damaged, or holds a type that no checkpoint of a network here has (float8, complex).
+        When the file is damaged.
     """
 
     described = "safetensors file"
+    foreign = ()
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         try:
             entries = safetensors.deserialize(file.read(size))
         except safetensors.SafetensorError as error:
             raise Refused(f"not a valid safetensors file: {shown(str(error))}") from None
-        self.payload = {name: _to_array(name, entry) for name, entry in sorted(entries, key=itemgetter(0))}
+        self.payload = {name: _to_array(entry) for name, entry in sorted(entries, key=itemgetter(0))}
 
 
-def _to_array(name: str, entry: dict) -> np.ndarray:
+def _to_array(entry: dict) -> np.ndarray | Mark:
     if entry["dtype"] not in _DTYPES:
-        raise Refused(f"its tensor {shown(name)} has the type {entry['dtype']}, which evsim does not read")
+        return Mark(f"a tensor of {entry['dtype']}", True)
     values = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
     if entry["dtype"] == "BF16":
         return np.asarray(values.astype(np.uint32) << 16).view(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from evsim.checkpoints.refusal import Refused, shown
 
-__all__ = ["STORAGE_TYPES", "StorageRef", "StoredTensor"]
+__all__ = ["STORAGE_TYPES", "UNREAD_TYPES", "StorageRef", "StoredTensor"]
 
 # bfloat16 is read as uint16 and widened: NumPy has no such type, and the upper half of a float32 is exact.
 STORAGE_TYPES = {
@@ -23,8 +23,18 @@ STORAGE_TYPES = {
     "torch.CharStorage": "int8",
     "torch.ByteStorage": "uint8",
     "torch.BoolStorage": "bool",
+    "torch.ComplexFloatStorage": "complex64",
+    "torch.ComplexDoubleStorage": "complex128",
+    "torch.QInt8Storage": "qint8",
+    "torch.QUInt8Storage": "quint8",
+    "torch.QInt32Storage": "qint32",
+    "torch.storage.UntypedStorage": "bytes",
 }
-_READ_AS = {"bfloat16": "uint16", "bool": "uint8"}
+_READ_AS = {
+    "bfloat16": "uint16", "bool": "uint8", "qint8": "int8", "quint8": "uint8", "qint32": "int32", "bytes": "uint8",
+}  # fmt: skip
+UNREAD_TYPES = ("complex64", "complex128", "qint8", "quint8", "qint32", "bytes")
+"""Of storages whose size is known and whose tensors are no weights of any network here."""
 _MOST_DIMENSIONS = 32
 _LARGEST_SIZE = 2**40
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-from evsim.checkpoints.refusal import Refused, shown
+from evsim.checkpoints.refusal import Refused, listed, shown
 from evsim.checkpoints.restricted_pickle import unpickle
 from evsim.checkpoints.stored_tensor import StorageRef
 
@@ -36,6 +36,7 @@ class TorchLegacy:
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
+        self.foreign: dict[str, None] = {}
         if self._next_pickle() != _MAGIC:
             raise Refused("a pickle, but not one that torch.save wrote")
         if (protocol := self._next_pickle()) != _PROTOCOL:
@@ -51,13 +52,15 @@ class TorchLegacy:
         return self._file.read(storage.nbytes)
 
     def _next_pickle(self, storages: dict[str, StorageRef] | None = None) -> object:
-        return unpickle(self._file, self._size - self._file.tell(), storages)
+        return unpickle(self._file, self._size - self._file.tell(), storages, self.foreign)
 
     def _find_places(self, keys: object, storages: dict[str, StorageRef]) -> dict[str, int]:
         """Where each storage begins: they follow the list of their keys, each behind its number of elements."""
         if type(keys) is not list or not all(type(key) is str for key in keys):
             raise Refused("its list of storages is not a list of names")
         if len(keys) != len(storages) or set(keys) != set(storages):
+            if self.foreign:  # a storage of unknown type has an unknown size, and all that follow an unknown place
+                raise Refused(f"its pickle refers to {listed(self.foreign)}, so its storages cannot be told apart")
             raise Refused("its list of storages does not name the storages that its tensors use")
         places = {}
         place = self._file.tell()

@@ -29,6 +29,8 @@ class TorchZip:
     ----------
     payload : object
         What was saved, with a `StoredTensor` for each tensor.
+    foreign : dict
+        The names that its pickle mentions and that mean nothing here, in their order.
     big_endian : bool
         The byte order of the storages.
 
@@ -45,7 +47,8 @@ class TorchZip:
         self._root = _find_root(self._zip.names())
         self.big_endian = self._read_byte_order()
         data = self._zip.read(f"{self._root}/data.pkl", _LARGEST_PICKLE)
-        self.payload = unpickle(io.BytesIO(data), len(data))
+        self.foreign: dict[str, None] = {}
+        self.payload = unpickle(io.BytesIO(data), len(data), foreign=self.foreign)
 
     def fetch(self, storage: StorageRef) -> bytes:
         """The bytes of a storage, exactly as many as the pickle says.

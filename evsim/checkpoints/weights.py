@@ -13,15 +13,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from evsim.arithmetic.precision import FLOAT, PRECISIONS
 from evsim.checkpoints.array_member import decode_array, encode_array
 from evsim.checkpoints.bounded_zip import BoundedZip
-from evsim.checkpoints.finite import check_finite
+from evsim.checkpoints.header_check import FORMAT_VERSION, check_entries, check_header
+from evsim.checkpoints.numbers import check_numbers
 from evsim.checkpoints.refusal import Refused, naming, shown
+from evsim.plain_text import plain_values
 
 __all__ = ["Weights", "read_weights", "write_weights"]
 
-FORMAT_VERSION = 1
 HEADER = "evsim_header.json"
 _SUFFIX = ".npy"
 _LARGEST_HEADER = 2**20
@@ -40,7 +40,8 @@ class Weights:
     header : dict
         `family` (str), `hyper_parameters` (dict), `class_names` (list of str or None), `normalisation` (dict or
         None), `source` (dict: file, sha256, wrapper), `dropped` (list of the names of dead tensors left out), and
-        any further key that JSON can hold, of which `precision` (float32, int16 or int8) says how to run by default.
+        any further key that JSON can hold, of which `precision` (float32, int16 or int8) says how to run by default,
+        and `assumed` (dict of str to str) which hyper-parameters nobody told, and why they are as they are.
         `format_version` is 1; the writer sets it, and fills in what is missing of the others except the first two.
     """
 
@@ -55,14 +56,6 @@ _DEFAULTS = {
     "source": {},
     "dropped": [],
 }
-_TYPES: dict[str, tuple[type, ...]] = {
-    "family": (str,),
-    "hyper_parameters": (dict,),
-    "class_names": (list, type(None)),
-    "normalisation": (dict, type(None)),
-    "source": (dict,),
-    "dropped": (list,),
-}
 
 
 def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
@@ -74,11 +67,11 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
         When the header or a tensor is not as `Weights` says, or the file cannot be written.
     """
     with naming(path):
-        header = _DEFAULTS | weights.header
-        _check_header(header)
+        header = _DEFAULTS | plain_values(weights.header)
+        check_entries(header)
         members = {HEADER: _encode_header(header)}
         members |= {_member_name(name): encode_array(np.asarray(array)) for name, array in weights.tensors.items()}
-        check_finite(weights.tensors)
+        check_numbers(weights.tensors)
         _write_whole(Path(path), members)
 
 
@@ -107,10 +100,10 @@ def _read(file: BinaryIO) -> Weights:
     if HEADER not in archive.names():
         raise Refused(f"has no member {HEADER}, so it is not a weights file of evsim")
     header = _decode_header(archive.read(HEADER, at_most=_LARGEST_HEADER))
-    _check_header(header)
+    check_header(header)
     names = [name for name in archive.names() if name != HEADER]
     tensors = {_tensor_name(name): _decode_member(name, archive.read(name)) for name in names}
-    check_finite(tensors)
+    check_numbers(tensors)
     return Weights(tensors, header)
 
 
@@ -141,7 +134,7 @@ def _member_name(name: str) -> str:
 
 
 def _tensor_name(member: str) -> str:
-    if not member.endswith(_SUFFIX) or member == _SUFFIX:
+    if not member.endswith(_SUFFIX) or member == _SUFFIX or not member.isprintable():
         raise Refused(f"its member {shown(member)} is neither an array nor the header")
     return member.removesuffix(_SUFFIX)
 
@@ -170,24 +163,8 @@ def _decode_header(data: bytes) -> dict[str, object]:
         raise Refused("its header is not JSON") from None
     if type(header) is not dict:
         raise Refused("its header is not a JSON object")
-    return header
+    return plain_values(header)  # what a terminal, a page or a table gets to see of it harms none of them
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def _check_header(header: Mapping[str, object]) -> None:
-    version = header.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise Refused(f"has the format_version {shown(version)}, and this evsim reads {FORMAT_VERSION}")
-    for name, types in _TYPES.items():
-        if name not in header or type(header[name]) not in types:
-            expected = " or ".join(kind.__name__ for kind in types)
-            raise Refused(f"its header has no {name!r} of the type {expected}")
-    precision = header.get("precision", FLOAT)
-    if precision not in PRECISIONS:
-        raise Refused(f"its header's 'precision' is {shown(precision)}, expected {', '.join(PRECISIONS)}")
-    for name in ("class_names", "dropped"):
-        if not all(type(entry) is str for entry in header[name] or ()):
-            raise Refused(f"its header's {name!r} holds something that is not text")

@@ -9,6 +9,8 @@ from dataclasses import fields, replace
 from evsim.cli.weights_text import describe_weights
 from evsim.errors import EvsimError, RecordingError
 from evsim.loading.file_kind import is_checkpoint, is_weights
+from evsim.plain_text import plain
+from evsim.recordings.entries import require_file
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import split_index
 
@@ -33,8 +35,7 @@ def describe_file(path: str, reading: ReadOptions | None = None, index: str | No
         Nothing evsim knows; the message says what was found.
     """
     file = str(split_index(path)[0])
-    if not os.path.isfile(file):
-        raise EvsimError(f"{file}: {'is a folder' if os.path.isdir(file) else 'no such file'}; expected a file")
+    require_file(file)
     for recognises, describe in _KINDS:
         if recognises(file):
             return describe(file)
@@ -81,19 +82,22 @@ def _product(shape: tuple[int, ...]) -> int:
 def _describe_weights(path: str) -> Iterator[str]:
     from evsim.checkpoints.weights import read_weights
 
+    weights = read_weights(path)
     yield "evsim weights file"
-    yield from describe_weights(read_weights(path))
+    yield from describe_weights(weights)
 
 
 def _describe_checkpoint(path: str) -> Iterator[str]:
     from evsim import networks
     from evsim.checkpoints.checkpoint import read_checkpoint
+    from evsim.loading.common_prefix import strip_common_prefix
 
     checkpoint = read_checkpoint(path)
-    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    tensors, stripped = strip_common_prefix(path, checkpoint.tensors, networks.is_known)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     yield f"training checkpoint: {checkpoint.wrapper}, SHA-256 {checkpoint.sha256}"
-    yield f"tensors: {len(shapes)} with {sum(tensor.size for tensor in checkpoint.tensors.values()):,} values"
-    yield from (f"note: {note}" for note in checkpoint.notes)
+    yield f"tensors: {len(shapes)} with {sum(tensor.size for tensor in tensors.values()):,} values"
+    yield from (f"note: {note}" for note in (*checkpoint.notes, *stripped))
     try:
         module = networks.recognise(path, shapes)
     except EvsimError as error:
@@ -102,7 +106,7 @@ def _describe_checkpoint(path: str) -> Iterator[str]:
     yield f"recognised: {module.TITLE}, family {module.FAMILY}"
     told = {name: value for name, value in sorted(checkpoint.args.items()) if isinstance(value, (int, float, str))}
     if told:
-        yield "stored arguments: " + ", ".join(f"{name} {value}" for name, value in told.items())
+        yield "stored arguments: " + ", ".join(plain(f"{name} {value}") for name, value in told.items())
 
 
 def _describe_recording(path: str, reading: ReadOptions) -> Iterator[str]:

@@ -39,8 +39,9 @@ def _line(found: WindowPrediction) -> str:
 
 def _summary(follower: Follower) -> str:
     windows = follower.windows
+    strays = f"{windows.n_strays:,} stray events far in the future dropped, " if windows.n_strays else ""
     held_back = follower.reader.seconds_held_back
     return (
         f"evsim: {windows.n_silent:,} silent windows skipped, {windows.n_late:,} late events dropped, "
-        f"the source was held back for {held_back:.1f} s"
+        f"{strays}the source was held back for {held_back:.1f} s"
     )

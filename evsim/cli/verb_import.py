@@ -23,6 +23,12 @@ def import_(
     checkpoint: Annotated[str, typer.Argument(help="PyTorch checkpoint or safetensors file.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Weights file to write (.npz).")],
     ema: Annotated[bool, typer.Option("--ema", help="Take the moving-average weights.")] = False,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Which of several dicts of tensors in the file: its keys, dotted.")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Take only the tensors whose names begin so: model.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter the file cannot tell.")
     ] = None,
@@ -46,7 +52,7 @@ def import_(
         check_precision(quantise, "--quantise", tuple(BITS))
     else:
         refuse(context, ("input", "dataset"), "is for --quantise: expected --quantise int16 or int8")
-    weights, notes = import_checkpoint(checkpoint, parse_settings(settings or []), ema)
+    weights, notes = import_checkpoint(checkpoint, parse_settings(settings or []), ema, key, prefix)
     lines = list(_quantise(weights, quantise, input, dataset)) if quantise else []
     write_weights(output, weights)
     for line in [*describe_weights(weights), *(f"note: {note}" for note in notes), *lines, f"wrote {output}"]:

@@ -41,7 +41,8 @@ def report(
         refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
         story = tell_trace(read_trace(trace), command_line())
     else:
-        found = evsim.load(weights).run(input, preparation=preparation, watch=Progress)
-        story = tell(found.report, found.trace, found.audited, found.net.class_names, command_line())
+        net = evsim.load(weights)
+        found = net.run(input, preparation=preparation, watch=Progress)
+        story = tell(found.report, found.trace, found.audited, net.class_names, command_line())
     write_output(output, html_page(story).encode("utf-8"))
     typer.echo(f"wrote {output}")

@@ -30,6 +30,9 @@ def print_verification(verification: Verification) -> None:
         f"{verification.predictions_differing} of {verification.samples}"
     )
     typer.echo("agrees" if verification.agrees else "DISAGREES")
+    if not verification.agrees:
+        for name, why in verification.assumed.items():
+            typer.echo(f"assumed at import: {name} = {why}")
 
 
 def _print_level(name: str, level: Agreement) -> None:

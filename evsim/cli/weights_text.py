@@ -27,6 +27,8 @@ def describe_weights(weights: Weights) -> Iterator[str]:
         yield f"normalisation: mean {header['normalisation']['mean']}, std {header['normalisation']['std']}"
     if header.get("class_names"):
         yield "classes: " + ", ".join(header["class_names"])
+    if header.get("assumed"):
+        yield "told by neither file nor user: " + "; ".join(f"{name} {why}" for name, why in header["assumed"].items())
     if header.get("dropped"):
         yield f"dropped, never used by the network: {', '.join(_grouped(header['dropped']))}"
     yield f"source: {source.get('file')} ({source.get('wrapper')}), SHA-256 {source.get('sha256')}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +15,35 @@ from evsim.arithmetic.lanes import aligned_zeros
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 
-__all__ = ["Current", "CurrentRows", "Taker"]
+__all__ = ["Current", "CurrentRows", "Taker", "Values", "bounded"]
+
+
+@dataclass
+class Values:
+    """How many values the currents declared so far have over all steps, and how many they may have."""
+
+    most: int
+    n_steps: int
+    declared: int = 0
+
+
+_VALUES: ContextVar[Values | None] = ContextVar("values", default=None)
+
+
+@contextmanager
+def bounded(most: int, n_steps: int) -> Iterator[Values]:
+    """While a network is built from a stranger's file, refuse currents of more than `most` values over all its steps.
+
+    Raises
+    ------
+    NetworkError
+        By the `Current` that would be too many, before anything of its size is allocated.
+    """
+    token = _VALUES.set(Values(most, n_steps))
+    try:
+        yield _VALUES.get()
+    finally:
+        _VALUES.reset(token)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +103,7 @@ class Current:
     def __init__(self, n_places: int, n_channels: int) -> None:
         self.n_places = n_places
         self.n_channels = n_channels
+        _declare(n_places * n_channels)
         self.bias = np.zeros(n_channels)
         self.writers: list[str] = []
         self.is_whole = True
@@ -194,6 +226,18 @@ class Current:
     def new_rows(self, n_places: int) -> CurrentRows:
         """Rows for so many places, all zero and untouched."""
         return CurrentRows(aligned_zeros((n_places, self.n_channels), self.dtype), np.zeros(n_places, np.uint8))
+
+
+def _declare(n_values: int) -> None:
+    values = _VALUES.get()
+    if values is None:
+        return
+    values.declared += n_values * values.n_steps
+    if values.declared > values.most:
+        raise NetworkError(
+            f"more than {values.most:,} values of currents in {values.n_steps} steps: height, width or n_steps are too "
+            "large for a file of so few weights"
+        )
 
 
 @kernel

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from evsim.arithmetic.precision import FLOAT
 from evsim.engine.current import Current
-from evsim.engine.ledger import OpCounts
-from evsim.engine.spikes import Spikes
+from evsim.engine.handler import Handler, Population, Readout
 from evsim.errors import NetworkError
 
-if TYPE_CHECKING:
-    from evsim.handlers.neurons import Population
-    from evsim.handlers.readout import Readout
-
-__all__ = ["INPUT", "Edge", "Handler", "Network"]
+__all__ = ["INPUT", "Edge", "Network"]
 
 INPUT = "input"
 """Name of the source that stands for the recording."""
-
-
-class Handler(Protocol):
-    """The one contract: spikes in by port, spikes and counts out. A handler knows its own arrays, nobody else.
-
-    A handler may name the arrays that no run writes in a class attribute `constants`: twins of a network share them.
-    A spiking population says `is_population`, the handler with the logits has `logits_by_step`.
-    One with currents may run in whole numbers: `fix(fixing)` converts its arrays, `claim(fixing)` says what it will
-    write, and `payload_bound(bounds)` how large a payload it sends (see `evsim.arithmetic.whole`).
-    """
-
-    name: str
-
-    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]: ...
-
-    def reset(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

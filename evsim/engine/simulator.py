@@ -20,6 +20,10 @@ from evsim.errors import NetworkError, RecordingError
 __all__ = ["Observer", "Result", "simulate"]
 
 
+LARGEST_INPUT = 1e10
+"""Of a pixel or a count: beyond it, sums in float32 may overflow unseen."""
+
+
 class Observer(Protocol):
     """Anything that wants to see what each source sent at each step (a `Probe`, a progress bar)."""
 
@@ -83,6 +87,8 @@ def simulate(
     ------
     RecordingError
         An input event lies outside the network's input.
+    NetworkError
+        A logit is not a finite number: sums overflowed, and nothing can be told from them.
     """
     _check_places(network, recording)
     network.reset()
@@ -96,7 +102,14 @@ def simulate(
         for probe in probes:
             probe.show(name, step, spikes)
     readout = network.readout
-    return Result(readout.logits(n_steps), readout.logits_by_step(n_steps), ledger, n_steps)
+    by_step = readout.logits_by_step(n_steps)
+    if not np.isfinite(by_step).all():
+        step, index = np.argwhere(~np.isfinite(by_step))[0]
+        raise NetworkError(
+            f"{network.name}: logit {index} of step {step} is {by_step[step, index]}, no finite number: the weights or "
+            "the input are too large for float32, so there is no prediction"
+        )
+    return Result(readout.logits(n_steps), by_step, ledger, n_steps)
 
 
 def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> Iterator[Sent]:
@@ -137,12 +150,14 @@ def _take_turn(network: Network, queue: EventQueue) -> Sent:
 
 
 def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
-    """Kernels trust addresses; sorted ones are checked by their ends."""
+    """Kernels trust addresses; sorted ones are checked by their ends. Real values must leave room for sums."""
     n_places = math.prod(network.input_shape)
     for step, spikes in enumerate(recording):
         if len(spikes) and not 0 <= spikes.address[0] <= spikes.address[-1] < n_places:
             found = f"{spikes.address[0]} to {spikes.address[-1]}"
             raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
+        if spikes.payload is not None and not np.all(np.abs(spikes.payload) <= LARGEST_INPUT):  # NaN is not either
+            raise RecordingError(f"step {step}: input values that are no numbers or above {LARGEST_INPUT:g}")
 
 
 def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evsim.errors import RecordingError
 from evsim.evaluation.dataset import Item
+from evsim.recordings.entries import is_hidden, visible_files
 
 __all__ = ["class_folders", "first_folder", "folder_items", "order_note", "recordings_in"]
 
@@ -29,7 +30,7 @@ def first_folder(root: Path, names: Sequence[str]) -> Path:
 
 def class_folders(root: Path, class_order: str = "lexicographic") -> list[Path]:
     """The folders of `root` in the order in which they are numbered as classes."""
-    folders = sorted((path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")), key=_name)
+    folders = sorted((path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name)), key=_name)
     if class_order == "numeric" and all(path.name.isdecimal() for path in folders):
         folders.sort(key=lambda path: int(path.name))
     return folders
@@ -50,9 +51,7 @@ def order_note(names: Sequence[str], class_order: str) -> tuple[str, ...]:
 
 def recordings_in(folder: Path) -> Iterator[Path]:
     """Every file at any depth that may be a recording, in order of its path."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in NOT_RECORDINGS:
-            yield path
+    return (path for path in visible_files(folder) if path.suffix.lower() not in NOT_RECORDINGS)
 
 
 def folder_items(root: Path, folders: Sequence[Path]) -> list[Item]:

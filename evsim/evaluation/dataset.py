@@ -13,6 +13,7 @@ from typing import Protocol
 from evsim.errors import RecordingError
 from evsim.recordings.discover import formats_of
 from evsim.recordings.options import ReadOptions
+from evsim.recordings.read import refused
 from evsim.recordings.recording import Recording
 
 __all__ = [
@@ -130,10 +131,13 @@ def find_dataset(name: str, root: str | None = None, options: FindOptions | None
         module, place = _kind_of_path(name, kinds), Path(name)
     if not place.exists() and not options.download:
         raise RecordingError(f"{place}: no such file or folder")
-    try:
-        dataset = module.find(place, options)
-    except OSError as error:
-        raise RecordingError(f"{place}: cannot be listed ({error.strerror})") from None
+    with refused(place):
+        try:
+            dataset = module.find(place, options)
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            raise RecordingError(f"{place}: cannot be listed ({error.strerror})") from None
     if not dataset.items:
         raise RecordingError(f"{place}: holds no labelled recording ({dataset.kind})")
     return dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from evsim.evaluation.outcome import TOP, Outcome
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import find_weights
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.read import read_recording
+from evsim.recordings.read import read_recording, refused
 from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
@@ -96,13 +97,13 @@ class Examiner:
         return replace(self, network=twin(self.network))
 
     def examine(self, item: Item) -> Outcome:
-        """Read, cut, simulate; what cannot be read becomes an outcome with an error."""
+        """Read, cut, simulate; what cannot be read, or ends in no logits, becomes an outcome with an error."""
         begin = time.perf_counter()
         try:
             steps = self.steps(item)
+            result = simulate(self.network, steps.spikes, order=self.plan.order)
         except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
-        result = simulate(self.network, steps.spikes, order=self.plan.order)
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()
         return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
@@ -112,19 +113,22 @@ class Examiner:
         return fit_recording(self.network, self.weights, self._read(item), self.plan.preparation)
 
     def _read(self, item: Item) -> Recording:
+        options = self._options(item)
         if self.reader is not None:
-            return self.reader.read(item, self._options(self.plan.normalise, item.index))
+            return self.reader.read(item, options)
         module = kind_module(self.plan.kind)
-        normalise = self._normalise(module)
         if hasattr(module, "read"):
-            return module.read(item, normalise)
-        options = self._options(normalise, item.index)
+            with refused(Path(item.path)):
+                return module.read(item, options)
         return read_recording(item.path, **{entry.name: getattr(options, entry.name) for entry in fields(options)})
 
-    def _options(self, normalise: str | tuple | None, index: int | str | None) -> ReadOptions:
+    def _options(self, item: Item) -> ReadOptions:
+        """What the user says, and for raw pixels what the weights file or else the kind of dataset knows."""
         told = self.plan.preparation
-        reading = replace(told.reading, normalise=told.reading.normalise or normalise)
-        asked = replace(told, index=index, crop_pct=self.crop_pct, reading=reading)
+        known = None if self.reader is not None else getattr(kind_module(self.plan.kind), "NORMALISE", None)
+        normalise = self.plan.normalise or told.reading.normalise
+        reading = replace(told.reading, normalise=normalise, trained_with=known)
+        asked = replace(told, index=item.index, crop_pct=self.crop_pct, reading=reading)
         return read_options(self.network, self.weights, asked)
 
     @property
@@ -134,8 +138,3 @@ class Examiner:
             return self.plan.crop_pct
         known = getattr(kind_module(self.plan.kind), "crop_pct", lambda family: None)
         return self.plan.crop_pct or known(self.weights.header["family"])
-
-    def _normalise(self, module) -> str | tuple | None:
-        known = self.weights.header.get("normalisation")
-        told = (known["mean"], known["std"]) if known else getattr(module, "NORMALISE", None)
-        return self.plan.normalise or told

@@ -14,7 +14,7 @@ from evsim.engine.network import Network
 from evsim.engine.simulator import simulate
 from evsim.errors import RecordingError
 from evsim.loading.warm_up import warm_up
-from evsim.recordings.check import RawEvents, check
+from evsim.recordings.check import EventCheck, RawEvents
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording
 from evsim.recordings.streaming.decoder import StreamDecoder
@@ -42,6 +42,10 @@ class Stream:
         Height and width; else as the format or the weights file tells, else inferred once, from the first window.
     idle_seconds : float, optional
         See `arriving_bytes`.
+    unit : {"us", "ms", "s", "ns"}, optional
+        Of the time stamps.
+    drop_outside : bool
+        Leave out events outside the sensor.
     """
 
     path: str
@@ -50,6 +54,8 @@ class Stream:
     layout: str | None = None
     sensor: tuple[int, int] | None = None
     idle_seconds: float | None = None
+    unit: str | None = None
+    drop_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,13 @@ class Follower:
     ) -> None:
         self.network, self.weights, self.stream = network, weights, stream
         self.preparation = preparation or Preparation()
-        self._decoder = StreamDecoder(stream.path, stream.layout)
+        told = ReadOptions(layout=stream.layout, unit=stream.unit, drop_outside=stream.drop_outside)
+        self._decoder = StreamDecoder(stream.path, options=told)
         self.windows = Windows(stream.window, stream.hop or stream.window)
         self.reader = WindowReader(arriving_bytes(stream.path, stream.idle_seconds), self._decoder, self.windows)
         self._remembered = parse_sensor((weights.header.get("input") or {}).get("sensor"))
         self._sensor = stream.sensor
+        self._check: EventCheck | None = None
 
     def __iter__(self) -> Iterator[WindowPrediction]:
         if self._sensor is not None:
@@ -161,10 +169,11 @@ class Follower:
         """The window's events, checked like those of any file."""
         events = window.events
         raw = RawEvents(events.t, events.x, events.y, events.p, "followed events", unit="us")
-        sensor = self._sensor or self._decoder.sensor or self._remembered
-        recording = check(self.stream.path, raw, ReadOptions(sensor=sensor))
-        self._sensor = recording.sensor
-        return recording
+        if self._check is None:
+            sensor = self._sensor or self._decoder.sensor or self._remembered
+            options = ReadOptions(sensor=sensor, drop_outside=self.stream.drop_outside)
+            self._check = EventCheck(self.stream.path, options)
+        return self._check.piece(raw)
 
 
 def parse_microseconds(text: str, name: str) -> int:

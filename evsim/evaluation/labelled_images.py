@@ -15,6 +15,7 @@ from evsim.evaluation.dataset import Dataset, Item
 from evsim.recordings.arrays import image_of
 from evsim.recordings.check import check
 from evsim.recordings.discover import one_line
+from evsim.recordings.entries import is_hidden
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 from evsim.recordings.safe_npy import MAX_BYTES, read_npy
@@ -52,11 +53,10 @@ def find_images(kind: str, root: Path, split: str, class_names: tuple[str, ...] 
     return Dataset(kind, tuple(items), class_names)
 
 
-def read_image(item: Item, normalise) -> Recording:
+def read_image(item: Item, options: ReadOptions) -> Recording:
     """One image; the file is decoded once and kept."""
     split, _, number = str(item.index).partition(":")
     images, _ = _load(item.path, split, file_stamp(item.path))
-    options = ReadOptions(normalise=normalise)
     where = f"{item.path}::{number}"
     return check(where, image_of(where, images[int(number)], options, f"image {number}", item.label), options)
 
@@ -69,6 +69,7 @@ def file_stamp(path: str | os.PathLike) -> tuple[int, int]:
 
 def _files(root: Path, split: str) -> list[Path]:
     paths = [path for name in FILES[split] for path in sorted(root.rglob(name))] or sorted(root.glob("*.npz"))
+    paths = [path for path in paths if not is_hidden(path.relative_to(root))]
     if not paths:
         raise RecordingError(f"{root}: no .npz with images and labels, no {', '.join(FILES[split][:2])} ...")
     return paths
@@ -89,7 +90,8 @@ def _load(path: str, split: str, stamp: tuple[int, int]) -> tuple[np.ndarray, np
 
 def _load_npz(path: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     with zipfile.ZipFile(path) as archive:
-        members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
+        names = [name for name in archive.namelist() if not is_hidden(name)]
+        members = {name.removesuffix(".npy"): archive.getinfo(name) for name in names}
         for pair in NPZ_KEYS:
             names = [name.format(split) for name in pair]
             if all(name in members for name in names):

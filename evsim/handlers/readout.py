@@ -171,7 +171,8 @@ class RealLinear:
 
     def _classify(self, value: np.ndarray, target: CurrentRows) -> OpCounts:
         sums = self.weight @ value
-        target.value[0] += (sums if self._finer is None else moved(sums, -self._finer)).astype(target.value.dtype)
+        with np.errstate(over="ignore"):  # a logit that is not finite ends the run
+            target.value[0] += (sums if self._finer is None else moved(sums, -self._finer)).astype(target.value.dtype)
         target.touched[0] = 1
         n_classes, n_channels = self.weight.shape
         macs = n_classes * n_channels

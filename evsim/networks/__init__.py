@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from evsim.errors import CheckpointError
+from evsim.plain_text import plain
 
-__all__ = ["families", "family", "recognise"]
+__all__ = ["families", "family", "is_known", "recognise"]
 
 
 def families() -> Iterator[ModuleType]:
@@ -41,6 +42,11 @@ def family(name: str) -> ModuleType:
     return known[name]
 
 
+def is_known(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether some family recognises these tensors."""
+    return any(module.recognises(shapes) for module in families())
+
+
 def recognise(
     path: str, shapes: Mapping[str, tuple[int, ...]], named: str | None = None, stored_model: object = None
 ) -> ModuleType:
@@ -57,7 +63,7 @@ def recognise(
     found = next((module for module in (*said, *families()) if module in said or module.recognises(shapes)), None)
     chosen = family(named) if named else found
     if chosen is None:
-        names = ", ".join(list(shapes)[:3])
+        names = ", ".join(plain(name) for name in list(shapes)[:3])
         known = ", ".join(module.FAMILY for module in families())
         raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")
     if found not in (None, chosen) and found.FAMILY not in getattr(chosen, "SHARES_TENSORS_WITH", ()):

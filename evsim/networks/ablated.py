@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evsim.checkpoints.assembly import Assembly
-from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, shape_of
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, one_of, pooling_stat, positive
+from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants
 from evsim.engine.current import Current
 from evsim.engine.network import Network
 from evsim.errors import CheckpointError
@@ -52,6 +54,8 @@ class HyperParameters:
         Tokens of the map for which the second scale of DSSA was fixed; not stored in the tensors.
     height, width : int
         Input size.
+    tau, v_threshold, v_reset, attn_v_threshold : float
+        Of the neurons, the last one of those behind SDSA and SSA.
     """
 
     attention: str
@@ -66,6 +70,10 @@ class HyperParameters:
     scale_tokens: int
     height: int
     width: int
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    v_reset: float = 0.0
+    attn_v_threshold: float = 0.5
 
     neuron = "lif"
     spike_mode = "lif"
@@ -87,10 +95,12 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments or the user."""
-    attention = choices.take("attention", _attention, "which attention the blocks have: sdsa, ssa or dssa")
+    attention = choices.take(
+        "attention", one_of("sdsa", "ssa", "dssa"), "which attention the blocks have: sdsa, ssa or dssa"
+    )
     n_channels, _, _, _ = shape_of(choices.path, shapes, "patch_embed.rpe_conv.weight", 4, _NAME)
     heads, axis = ("firing_rate_x", 2) if attention == "dssa" else ("talking_heads.weight", 0)
-    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     meaning = "tokens of the map at training, which scale the second product of DSSA"
     return HyperParameters(
         attention=attention,
@@ -100,11 +110,12 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         n_hidden=shape_of(choices.path, shapes, "block.0.mlp.fc1_conv.weight", 4, _NAME)[0],
         in_channels=shape_of(choices.path, shapes, "patch_embed.proj_conv.weight", 4, _NAME)[1],
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, _NAME)[0],
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="time_steps"),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         pooling_stat=choices.take("pooling_stat", pooling_stat, "which of the four stem stages pool, like 0011"),
         scale_tokens=choices.take("scale_tokens", positive, meaning, default=64) if attention == "dssa" else 0,
         height=height,
         width=width,
+        **take_neuron_constants(choices),
     )
 
 
@@ -126,7 +137,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     sdt.check_sizes(hp, FAMILY)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
-    layers = Assembly(net, tensors)
+    layers = Assembly(net, tensors, NeuronConstants.of(hp))
     u, height, width = sdt.patch_embed(layers, hp)  # height x width x D, real
     shape = (height, width, hp.n_channels)
     for i in range(hp.depth):
@@ -153,12 +164,6 @@ def _ssa(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tu
     x = Current(height * width, n_channels)
     layers.network.add(SSA(f"{name}.qkv", hp.n_heads, _SSA_SCALE, x), q=q, k=k, v=v)  # height x width x D, integers
     heads = (height, width, hp.n_heads, n_channels // hp.n_heads)
-    options = {"v_threshold": 0.5, "reference_axes": "head,token,channel"}
+    options = {"v_threshold": hp.attn_v_threshold, "reference_axes": "head,token,channel"}
     a = layers.neurons(f"{name}.attn_lif", x, heads, "row,col,head,channel", **options)
     layers.linear(f"{name}.proj_conv", f"{name}.proj_bn", a, u)
-
-
-def _attention(value: object) -> str:
-    if value not in ("sdsa", "ssa", "dssa"):
-        raise ValueError("expected sdsa, ssa or dssa")
-    return str(value)

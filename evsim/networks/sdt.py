@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evsim.checkpoints.assembly import Assembly
-from evsim.checkpoints.choices import Choices, flag, image_size, pooling_stat, positive
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, flag, image_size, pooling_stat, positive
+from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants, take_spike_mode
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import CheckpointError
@@ -45,6 +47,10 @@ class HyperParameters:
         Whether the attention dilates its operands (the CIFAR10-DVS variant); not stored in the tensors.
     height, width : int
         Input size.
+    tau, v_threshold, v_reset : float
+        Of the neurons; PLIF has its time constants in the tensors. Constants of the official code.
+    attn_v_threshold : float
+        Threshold of the neurons behind the attention.
     """
 
     depth: int
@@ -59,6 +65,10 @@ class HyperParameters:
     dvs_mode: bool
     height: int
     width: int
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    v_reset: float = 0.0
+    attn_v_threshold: float = 0.5
 
 
 SMALLEST = (HyperParameters(1, 16, 2, 2, 2, 3, "lif", 4, "1111", True, 16, 16),)
@@ -78,7 +88,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     if len(shapes.get("head.weight", ())) != 2:
         raise CheckpointError(f"{choices.path}: no 2-D tensor head.weight, which a Spike-driven Transformer has")
     n_channels = shapes["patch_embed.rpe_conv.weight"][0]
-    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
+    spike_mode = take_spike_mode(choices, shapes)
     return HyperParameters(
         depth=len({name.split(".")[1] for name in shapes if name.startswith("block.")}),
         n_channels=n_channels,
@@ -86,12 +97,13 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         mlp_ratio=shapes["block.0.mlp.fc1_conv.weight"][0] // max(n_channels, 1),
         in_channels=shapes["patch_embed.proj_conv.weight"][1],
         n_classes=shapes["head.weight"][0],
-        spike_mode="plif" if any(name.endswith("_lif.w") for name in shapes) else "lif",
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="time_steps"),
+        spike_mode=spike_mode,
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         pooling_stat=choices.take("pooling_stat", pooling_stat, "which of the four stem stages pool, like 0011"),
         dvs_mode=choices.take("dvs_mode", flag, "whether the attention dilates k, v and its products: CIFAR10-DVS"),
         height=height,
         width=width,
+        **take_neuron_constants(choices, has_tau=spike_mode == "lif"),
     )
 
 
@@ -114,7 +126,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     check_sizes(hp, FAMILY)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
-    layers = Assembly(net, tensors)
+    layers = Assembly(net, tensors, NeuronConstants.of(hp))
     u, height, width = patch_embed(layers, hp)  # height x width x D, real
     for i in range(hp.depth):
         sdsa(layers, hp, f"block.{i}.attn", u, (height, width, hp.n_channels))
@@ -173,7 +185,7 @@ def sdsa(layers: Assembly, hp: HyperParameters, name: str, u: Current, shape: tu
     column = Current(1, n_channels)
     net.add(TokenSum(f"{name}.kv_sum", n_tokens, column, hp.n_heads), kv)  # D, integers
     heads = (hp.n_heads, n_channels // hp.n_heads)
-    gate = layers.neurons(f"{name}.talking_heads_lif", column, heads, "head,channel", v_threshold=0.5)
+    gate = layers.neurons(f"{name}.talking_heads_lif", column, heads, "head,channel", hp.attn_v_threshold)
     x = net.add(Gate(f"{name}.qkv", n_tokens, n_channels, hp.n_heads), q=q, gate=gate)  # height x width x D
     if hp.dvs_mode:
         x = net.add(PlaneDilation(f"{name}.qkv_erode", n_tokens, hp.n_heads, n_channels), x)

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, shape_of
 from evsim.checkpoints.key_map import their_name
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, pooling_stat, positive
+from evsim.checkpoints.neuron_constants import take_neuron_constants, take_spike_mode
 from evsim.engine.network import Network
 from evsim.networks import sdt
 from evsim.networks.sdt import HyperParameters
@@ -53,7 +55,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         return shape_of(choices.path, shapes, name, n_axes, _NETWORK)
 
     n_channels = shape("patch_embed.rpe_conv.weight", 4)[0]
-    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     return HyperParameters(
         depth=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
         n_channels=n_channels,
@@ -61,12 +63,13 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         mlp_ratio=shape("blocks.0.mlp.fc1.weight", 4)[0] // max(n_channels, 1),
         in_channels=shape("patch_embed.stages.0.0.weight", 4)[1],
         n_classes=shape("head.weight", 2)[0],
-        spike_mode="lif",
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="T"),
+        spike_mode=take_spike_mode(choices, shapes),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         pooling_stat=choices.take("pooling_stat", pooling_stat, "which of the four stem stages pool, like 0011"),
         dvs_mode=False,
         height=height,
         width=width,
+        **take_neuron_constants(choices),
     )
 
 

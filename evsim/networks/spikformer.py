@@ -15,8 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from evsim.checkpoints.assembly import Assembly
-from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive, power_of_two
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, pooling_stat, positive, power_of_two
+from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants, take_spike_mode
+from evsim.checkpoints.refusal import shown
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import CheckpointError
@@ -48,7 +51,9 @@ class Variant:
         Of the attention.
     pooling_stat : str
         Which of the four stages of the stem pool.
-    n_heads, n_steps : int or None
+    n_heads : dict of int to int
+        The heads written into the file, by the width written beside them; empty where the training arguments tell.
+    n_steps : int or None
         Written into the file, or None where the training arguments tell.
     img_size : (int, int) or None
     n_steps_arg : str or None
@@ -61,16 +66,16 @@ class Variant:
     has_query_bias: bool
     attn_scale: float
     pooling_stat: str
-    n_heads: int | None
+    n_heads: dict[int, int]
     n_steps: int | None
     img_size: tuple[int, int] | None
     n_steps_arg: str | None
 
 
 VARIANTS = {
-    "cifar10": Variant("linear", 2, 2, True, 1 / 8, "0011", None, None, None, "time_step"),
-    "imagenet": Variant("conv", 3, 4, False, 1 / 8, "1111", 8, 4, (224, 224), None),
-    "cifar10dvs": Variant("conv", 3, 3, False, 1 / 4, "1111", 16, None, (128, 128), "T"),
+    "cifar10": Variant("linear", 2, 2, True, 1 / 8, "0011", {}, None, None, "time_step"),
+    "imagenet": Variant("conv", 3, 4, False, 1 / 8, "1111", {512: 8}, 4, (224, 224), "time_step"),
+    "cifar10dvs": Variant("conv", 3, 3, False, 1 / 4, "1111", {256: 16}, None, (128, 128), "T"),
 }
 
 
@@ -85,7 +90,8 @@ class HyperParameters:
     depth, n_channels, mlp_ratio, in_channels, n_classes : int
         From the shapes of the tensors.
     n_heads : int
-        Not stored in the tensors: an argument of the CIFAR file, 8 in the ImageNet file, 16 in that for CIFAR10-DVS.
+        Not stored in the tensors: an argument of the CIFAR file; 8 in the ImageNet file, which has 512 channels, and 16
+        in that for CIFAR10-DVS, which has 256.
     n_steps : int
         Steps of the network (T): an argument of the CIFAR and CIFAR10-DVS files, 4 in that for ImageNet.
     height, width : int
@@ -96,6 +102,10 @@ class HyperParameters:
         Four characters, "1" where a stage of the stem pools; a constant of the model file.
     pool : {"spikes", "currents"}
         Whether the stem pools behind its neurons (the official files) or before them.
+    tau, v_threshold, v_reset : float
+        Of the neurons; constants of the official code.
+    attn_v_threshold : float
+        Threshold of the neurons behind the attention.
     """
 
     variant: str
@@ -111,6 +121,10 @@ class HyperParameters:
     attn_scale: float
     pooling_stat: str
     pool: str = "spikes"
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    v_reset: float = 0.0
+    attn_v_threshold: float = 0.5
 
 
 SMALLEST = (HyperParameters("cifar10", 1, 16, 2, 2, 2, 3, 4, 8, 8, 1 / 8, "0011"),)
@@ -134,22 +148,24 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     n_channels, _ = shape_of(choices.path, shapes, "patch_embed.rpe_conv.weight", 4, "Spikformer")[:2]
     stem = shape_of(choices.path, shapes, "patch_embed.proj_conv.weight", 4, "Spikformer")
     fc1 = f"block.0.mlp.fc1_{variant.layer}.weight"
-    height, width = _take(choices, "img_size", image_size, "rows and columns of the input, H or HxW", variant.img_size)
-    # The official ImageNet file ignores its arguments here; tools/train, which stores `variant`, does not.
-    n_steps_arg = "time_step" if "variant" in choices.args else variant.n_steps_arg
+    height, width = _take(
+        choices, "img_size", image_size, "rows and columns of the input, H or HxW", variant.img_size, SIZE_ARGUMENTS
+    )
+    take_spike_mode(choices, shapes)
     return HyperParameters(
         variant=name,
         depth=len({name.split(".")[1] for name in shapes if name.startswith("block.")}),
         n_channels=n_channels,
-        n_heads=_take(choices, "n_heads", positive, "heads of the attention", variant.n_heads, "num_heads"),
         mlp_ratio=shape_of(choices.path, shapes, fc1, variant.mlp_axes, "Spikformer")[0] // max(n_channels, 1),
         in_channels=stem[1],
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Spikformer")[0],
-        n_steps=_take(choices, "n_steps", positive, "steps of the network, T", variant.n_steps, n_steps_arg),
+        n_steps=_take_steps(choices, variant),
         height=height,
         width=width,
-        attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", default=variant.attn_scale),
-        pooling_stat=choices.take("pooling_stat", pooling_stat, "which stages pool", default=variant.pooling_stat),
+        attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", constant=variant.attn_scale),
+        pooling_stat=choices.take("pooling_stat", pooling_stat, "which stages pool", constant=variant.pooling_stat),
+        n_heads=_take_heads(choices, variant, n_channels),
+        **take_neuron_constants(choices),
     )
 
 
@@ -181,7 +197,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     _check_sizes(hp)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
-    layers = Assembly(net, tensors)
+    layers = Assembly(net, tensors, NeuronConstants.of(hp))
     x, height, width = _patch_embed(layers, hp)  # height x width x D, whole numbers
     shape = (height, width, hp.n_channels)
     for i in range(hp.depth):
@@ -229,7 +245,7 @@ def _ssa(layers: Assembly, hp: HyperParameters, name: str, source: str, shape: t
     ssa = SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order=official_order)
     layers.network.add(ssa, q=q, k=k, v=v)  # height x width x D, integers
     axes = _reference_axes(hp)
-    spikes = layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=0.5, reference_axes=axes)
+    spikes = layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=hp.attn_v_threshold, reference_axes=axes)
     return _layer(layers, hp, f"{name}.proj", spikes, shape)
 
 
@@ -290,9 +306,27 @@ def _block_shapes(name: str, hp: HyperParameters) -> Shapes:
     return shapes
 
 
-def _take(choices: Choices, name: str, kind, meaning: str, constant: object, arg: str | None = None):
+def _take(choices: Choices, name: str, kind, meaning: str, constant: object, arg: tuple[str, ...]):
     """A training argument, else a constant of the model file where it has one."""
-    return choices.take(name, kind, meaning, arg, **({} if constant is None else {"default": constant}))
+    return choices.take(name, kind, meaning, arg, **({} if constant is None else {"constant": constant}))
+
+
+def _take_heads(choices: Choices, variant: Variant, n_channels: int) -> int:
+    """The heads of a model file go with its width: of another width somebody edited the file, and nobody knows how."""
+    others = ", ".join(f"{heads} at {width} channels" for width, heads in variant.n_heads.items())
+    meaning = f"heads of the attention, of {n_channels} channels"
+    meaning += f"; the official file has {others}" if others else ""
+    return _take(choices, "n_heads", positive, meaning, variant.n_heads.get(n_channels), ("num_heads",))
+
+
+def _take_steps(choices: Choices, variant: Variant) -> int:
+    """An argument; the official ImageNet file runs its own number of steps whatever its arguments say."""
+    meaning = "steps of the network, T"
+    stored = choices.args.get("time_step")
+    if variant.n_steps is not None and stored not in (None, variant.n_steps) and "variant" not in choices.args:
+        said = f"the official file runs {variant.n_steps} whatever its arguments say, and they say {shown(stored)}"
+        return choices.ask("n_steps", positive, f"{meaning}; {said}")
+    return _take(choices, "n_steps", positive, meaning, variant.n_steps, (str(variant.n_steps_arg), *STEPS_ARGUMENTS))
 
 
 def _check_sizes(hp: HyperParameters) -> None:

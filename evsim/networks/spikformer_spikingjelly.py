@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evsim.checkpoints.choices import Choices, image_size, pooling_stat, positive
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
 from evsim.checkpoints.key_map import their_name
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, pooling_stat, positive, power_of_two
+from evsim.checkpoints.neuron_constants import take_neuron_constants
 from evsim.engine.network import Network
 from evsim.networks import spikformer
 from evsim.networks.spikformer import HyperParameters
@@ -59,7 +61,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         return shape_of(choices.path, shapes, name, n_axes, _NETWORK)
 
     n_channels = shape("blocks.0.attn.proj_conv_bn.0.weight", 3)[0]
-    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     heads = {"default": _HEADS[n_channels]} if n_channels in _HEADS else {}
     return HyperParameters(
         variant="spikingjelly",
@@ -69,12 +71,13 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         mlp_ratio=shape("blocks.0.mlp.fc1.0.weight", 3)[0] // max(n_channels, 1),
         in_channels=shape("patch_embed.stages.0.conv_bn.block.0.weight", 4)[1],
         n_classes=shape("head.weight", 2)[0],
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="T"),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         height=height,
         width=width,
-        attn_scale=1 / 8,
+        attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", constant=1 / 8),
         pooling_stat=choices.take("pooling_stat", pooling_stat, "0011 for patch_size 4, 1111 for patch_size 16"),
         pool="currents",
+        **take_neuron_constants(choices),
     )
 
 

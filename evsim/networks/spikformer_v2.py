@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from evsim.checkpoints.assembly import Assembly
-from evsim.checkpoints.choices import Choices, image_size, positive, power_of_two
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
 from evsim.checkpoints.key_map import read_key_map, their_name
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, one_of, positive, power_of_two, whole
+from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants, take_spike_mode
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import CheckpointError
@@ -32,7 +34,6 @@ TITLE = "Spikformer V2 (reconstruction)"
 
 _NETWORK = "Spikformer V2 (reconstruction)"
 _PRE_TRAINING = ("mask_token", "decoder_", "norm.", "pos_embed")
-_HEADS = {384: 8, 512: 8, 768: 12}
 _N_STAGES = 4
 _AXES = "row,col,channel"
 
@@ -51,7 +52,7 @@ class HyperParameters:
         Of each stage of the stem: hidden over outer channels and kernel of the residual pair, kernel of the
         down-sampling. From the shapes.
     n_heads : int
-        8, 8 and 12 for 384, 512 and 768 channels, as in the first version; else not known.
+        Not stored in the tensors.
     n_steps : int
         Steps of the network (T); not stored in the tensors.
     height, width : int
@@ -63,6 +64,8 @@ class HyperParameters:
         Of the attention.
     key_map : str
         ``OURS=THEIRS,...``: the names of the checkpoint where they are not those assumed here.
+    tau, v_threshold, v_reset, attn_v_threshold : float
+        Of the neurons, the last one of those behind the attention; as in the first version.
     """
 
     depth: int
@@ -82,6 +85,10 @@ class HyperParameters:
     down_padding: int
     attn_scale: float
     key_map: str
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    v_reset: float = 0.0
+    attn_v_threshold: float = 0.5
 
 
 SMALLEST = tuple(
@@ -106,7 +113,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     down, up = shape("patch_embed.stage0.down_conv.weight", 4), shape("patch_embed.stage0.up_conv.weight", 4)
     n_channels = shape("block.0.attn.q_conv.weight", 3)[0]
     blocks = their_name("block.0.attn.q_conv.weight", table).split(".0.")[0] + "."
-    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW")
+    height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
+    take_spike_mode(choices, shapes)
     return HyperParameters(
         depth=len({name.removeprefix(blocks).split(".")[0] for name in shapes if name.startswith(blocks)}),
         n_channels=n_channels,
@@ -116,15 +124,18 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         stem_ratio=up[0] // max(up[1], 1),
         stem_kernel=up[2],
         down_kernel=down[2],
-        n_heads=_take_heads(choices, n_channels),
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="time_step"),
+        n_heads=choices.take("n_heads", positive, "heads of the attention", "num_heads"),
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         height=height,
         width=width,
-        shortcut=choices.take("shortcut", _shortcut, "sew: sums of spikes; ms: of currents", default="sew"),
+        shortcut=choices.take("shortcut", one_of("sew", "ms"), "sew: sums of spikes; ms: of currents"),
         down_stride=choices.take("down_stride", positive, "of the stem's down-sampling", default=2),
-        down_padding=choices.take("down_padding", _padding, "of the stem's down-sampling", default=(down[2] - 1) // 2),
+        down_padding=choices.take(
+            "down_padding", whole(0, 100), "of the stem's down-sampling", default=(down[2] - 1) // 2
+        ),
         attn_scale=choices.take("attn_scale", power_of_two, "factor of the attention", default=1 / 8),
         key_map=names,
+        **take_neuron_constants(choices),
     )
 
 
@@ -141,7 +152,8 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
         raise CheckpointError(f"{FAMILY}: {hp.n_channels} channels do not divide by 8 and by {hp.n_heads} heads")
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
     table = read_key_map(hp.key_map)
-    layers = Assembly(net, {name: tensors[their_name(name, table)] for name in _live_shapes(hp)})
+    named = {name: tensors[their_name(name, table)] for name in _live_shapes(hp)}
+    layers = Assembly(net, named, NeuronConstants.of(hp))
     mean = Current(1, hp.n_channels)
     {"sew": _build_sew, "ms": _build_membrane}[hp.shortcut](layers, hp, mean)
     logits = Current(1, hp.n_classes)
@@ -224,7 +236,7 @@ def _attention(layers: Assembly, hp: HyperParameters, name: str, source: str, sh
     q, k, v = (_layer(layers, f"{name}.{role}", source, shape) for role in "qkv")
     x = Current(shape[0] * shape[1], hp.n_channels)
     layers.network.add(SSA(f"{name}.qkv", hp.n_heads, hp.attn_scale, x, official_order="kv"), q=q, k=k, v=v)
-    return layers.neurons(f"{name}.attn_lif", x, shape, _AXES, v_threshold=0.5)
+    return layers.neurons(f"{name}.attn_lif", x, shape, _AXES, hp.attn_v_threshold)
 
 
 def _conv(layers: Assembly, name: str, source: str, window: Window, n_channels: int) -> str:
@@ -301,24 +313,6 @@ def _is_pre_training(shapes: Mapping[str, tuple[int, ...]], choices: Choices, ta
     return True
 
 
-def _take_heads(choices: Choices, n_channels: int) -> int:
-    convention = {"default": _HEADS[n_channels]} if n_channels in _HEADS else {}
-    return choices.take("n_heads", positive, "heads of the attention", "num_heads", **convention)
-
-
-def _shortcut(value: object) -> str:
-    if value not in ("sew", "ms"):
-        raise ValueError("expected sew or ms")
-    return str(value)
-
-
 def _key_map(value: object) -> str:
     read_key_map(str(value))
     return str(value)
-
-
-def _padding(value: object) -> int:
-    number = int(value)
-    if not 0 <= number <= 100:
-        raise ValueError("expected a whole number from 0 to 100")
-    return number

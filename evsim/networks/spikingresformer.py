@@ -19,8 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from evsim.checkpoints.assembly import Assembly
-from evsim.checkpoints.choices import Choices, image_size, positive
+from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, image_size, one_of, positive
+from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import CheckpointError
@@ -32,6 +34,10 @@ from evsim.handlers.readout import Readout, RealLinear, TokenMean
 
 FAMILY = "spikingresformer"
 TITLE = "SpikingResformer (official layout)"
+
+_SMALLEST_RATE = 1e-12  # of an operand that fires at all
+
+_NEURON = ("neuron", "spike_mode")
 
 
 class Stage(NamedTuple):
@@ -63,6 +69,8 @@ class HyperParameters:
         Input size; not stored in the tensors.
     scale_size : int
         Input side for which the attention scale c2 was fixed (`img_size` of the constructor); not stored.
+    tau, v_threshold, v_reset : float
+        Of the neurons; PLIF has its time constants in the tensors. Constants of the official code.
     """
 
     n_channels: tuple[int, ...]
@@ -79,6 +87,9 @@ class HyperParameters:
     height: int
     width: int
     scale_size: int
+    tau: float = 2.0
+    v_threshold: float = 1.0
+    v_reset: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
@@ -130,7 +141,10 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     _, in_channels, kernel, _ = shapes["prologue.0.weight"]
     if kernel not in (3, 7):
         raise CheckpointError(f"{choices.path}: prologue.0.weight has a {kernel}x{kernel} kernel, expected 7x7 or 3x3")
-    height, width = choices.take("img_size", image_size, "rows and columns of the input; scales the attention")
+    height, width = choices.take(
+        "img_size", image_size, "rows and columns of the input; scales the attention", SIZE_ARGUMENTS
+    )
+    neuron = _neuron(shapes, choices)
     stages = _stages(shapes, choices.path)
     return HyperParameters(
         n_channels=tuple(stage.n_channels for stage in stages),
@@ -142,11 +156,12 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
         in_channels=in_channels,
         n_classes=shapes["classifier.weight"][0],
         stem=f"{kernel}x{kernel}",
-        neuron=_neuron(shapes, choices),
-        n_steps=choices.take("n_steps", positive, "steps of the network, T", arg="T"),
+        neuron=neuron,
+        n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
         height=height,
         width=width,
         scale_size=_scale_size(choices, height, width),
+        **take_neuron_constants(choices, has_tau=neuron == "lif", has_attention=False),
     )
 
 
@@ -171,7 +186,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output."""
     _check_sizes(hp)
     net = Network(FAMILY, (hp.height, hp.width, hp.in_channels), hp.n_steps)
-    layers = Assembly(net, tensors)
+    layers = Assembly(net, tensors, NeuronConstants.of(hp))
     u, height, width = _prologue(layers, hp)  # H/4 x W/4 x u, or H x W x u: real
     for s, stage in enumerate(hp.stages):
         if s > 0:
@@ -274,7 +289,8 @@ def _neurons(
 ) -> str:
     """LIF and PLIF as every family has them; IF where the user says so (the official class no configuration uses)."""
     if hp.neuron == "if":
-        return layers.network.add(IF(name, current, shape, axes, **options))
+        levels = {"v_threshold": layers.constants.v_threshold, "v_reset": layers.constants.v_reset}
+        return layers.network.add(IF(name, current, shape, axes, **levels, **options))
     return layers.neurons(name, current, shape, axes, **options)
 
 
@@ -287,7 +303,7 @@ def _firing_rate(layers: Assembly, name: str) -> np.ndarray:
         A rate is zero or not a rate: the scale would be infinite and the attention silently dead.
     """
     rate = np.asarray(layers.tensors[name], np.float64).reshape(-1)
-    if not np.all((rate > 0) & (rate <= 1)):
+    if not np.all((rate > _SMALLEST_RATE) & (rate <= 1)):
         raise CheckpointError(
             f"{FAMILY}: {name} is {rate.tolist()}, expected rates above 0 and up to 1: the checkpoint was never trained"
         )
@@ -372,8 +388,8 @@ def _group_size(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> int:
 def _neuron(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> str:
     """PLIF shows in the tensors; LIF and IF look alike there, and every published configuration without w is LIF."""
     if any(name.endswith(".w") for name in shapes):
-        return choices.take("neuron", _only_plif, "plif: the checkpoint holds its time constants", default="plif")
-    return choices.take("neuron", _lif_or_if, "lif or if", default="lif")
+        return choices.take("neuron", one_of("plif"), "the checkpoint holds time constants", _NEURON, default="plif")
+    return choices.take("neuron", one_of("lif", "if"), "lif or if: there are no time constants", _NEURON, default="lif")
 
 
 def _scale_size(choices: Choices, height: int, width: int) -> int:
@@ -382,16 +398,3 @@ def _scale_size(choices: Choices, height: int, width: int) -> int:
     if height != width:
         return choices.take("scale_size", positive, meaning)
     return choices.take("scale_size", positive, meaning, default=height)
-
-
-def _lif_or_if(value: object) -> str:
-    word = str(value).lower()
-    if word not in ("lif", "if"):
-        raise ValueError("expected lif or if (plif needs .w tensors, which the checkpoint has not)")
-    return word
-
-
-def _only_plif(value: object) -> str:
-    if str(value).lower() != "plif":
-        raise ValueError("expected plif: the checkpoint holds its time constants (.w tensors)")
-    return "plif"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from evsim.recordings.arrays import image_of, rows_of, single_label
+from evsim.errors import RecordingError
+from evsim.recordings.arrays import image_of, refuse_order, rows_of, single_label
 from evsim.recordings.axes import arrange_axes, axes_of, parse_axes
 from evsim.recordings.check import RawEvents
-from evsim.recordings.discover import choose
+from evsim.recordings.discover import choose, only_one
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import FrameRecording, ImageRecording
 
@@ -26,6 +29,7 @@ def recording_of(path, array: np.ndarray, options: ReadOptions, what: str, label
     """
     found = batch_of(path, array, options, what, labels)
     if len(found) == 1:
+        only_one(path, options.index)
         return found[0]
     key, notes = choose(path, [str(number) for number in range(len(found))], options.index)
     chosen = found[int(key)]
@@ -38,10 +42,14 @@ def batch_of(path, array: np.ndarray, options: ReadOptions, what: str, labels=No
     Rows of events have two axes or named fields. Anything else is read by ``options.axes``, or where nobody named its
     axes by `evsim.recordings.axes.axes_of`.
     """
-    if options.axes is None and options.layout in _PICTURES:
+    is_picture, is_rows = options.layout in _PICTURES, bool(array.dtype.names) or array.ndim == 2
+    if options.layout == ("frames" if is_rows and options.axes is None else "events"):
+        raise RecordingError(f"{path}: --layout {options.layout}, but {what} of shape {list(array.shape)} holds none")
+    if options.axes is None and is_picture:
         return [image_of(path, array, options, what, labels)]
-    if options.axes is None and (array.dtype.names or array.ndim == 2):
-        return [rows_of(path, array, options, what)]
+    if options.axes is None and is_rows:
+        return [replace(rows_of(path, array, options, what), label=single_label(labels))]
+    refuse_order(path, options.layout, f"{what} of shape {list(array.shape)} holds no rows of events")
     axes = _axes(path, array, options, what, np.size(labels) if labels is not None else 0)
     ordered = arrange_axes(path, array, axes, what)
     several = np.ravel(labels) if labels is not None else np.empty(0)

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evsim.errors import RecordingError
+from evsim.recordings.clock import Clock
 from evsim.recordings.options import ReadOptions
+from evsim.recordings.places import check_sensor, guess_sensor, outside, places
+from evsim.recordings.polarity import Polarities
 from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
+from evsim.recordings.time_order import TimeOrder
 
-__all__ = ["KNOWN_SENSORS", "RawEvents", "check", "guess_sensor"]
+__all__ = ["EventCheck", "RawEvents", "check"]
 
-# Height, width: N-MNIST, DVS128, DAVIS240, ATIS, DAVIS346, EVK3 / Samsung VGA, EVK4.
-KNOWN_SENSORS = ((34, 34), (128, 128), (180, 240), (240, 304), (260, 346), (480, 640), (720, 1280))
-MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
-# Differences of time stamps must fit an int64 too.
-MAX_TIME = 2**62
-MAX_SIDE = 2**15
+FASTEST = 1e9
+"""Events a second that no camera sends (the fastest send about a billion)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,9 @@ class RawEvents:
     sensor : (int, int) or None
         Height and width, where the file says so.
     unit : str or None
-        "us", "ms", "s"; None when the format does not fix it (whole numbers are then microseconds).
+        "us", "ms", "s", "ns"; None when the format does not fix it (whole numbers are then microseconds).
+    order : str or None
+        The order of columns that was inferred, as a user could say it.
     """
 
     t: np.ndarray
@@ -45,12 +47,24 @@ class RawEvents:
     label: int | None = None
     unit: str | None = None
     notes: tuple[str, ...] = ()
+    order: str | None = None
 
 
-def check(path, found: RawEvents | FrameRecording | ImageRecording, options: ReadOptions) -> Recording:
-    """A sound Recording from what a reader found, or a RecordingError that says what is wrong with it."""
+def check(
+    path, found: RawEvents | FrameRecording | ImageRecording, options: ReadOptions, reader: str = "events"
+) -> Recording:
+    """A sound Recording from what a reader found, or a RecordingError that says what is wrong with it.
+
+    Parameters
+    ----------
+    reader : str
+        Name of the reader, which a user may say to vouch for its columns.
+    """
     if isinstance(found, RawEvents):
-        return _check_events(path, found, options)
+        events = EventCheck(path, options, reader)
+        recording = events.piece(found)
+        return replace(recording, notes=recording.notes + events.finish())
+    _refuse_options_of_events(path, found, options)
     if isinstance(found, FrameRecording):
         frames = _real_array(path, "frames", found.frames, "n_steps, n_channels, height, width")
         return replace(found, frames=frames, path=str(path))
@@ -58,15 +72,104 @@ def check(path, found: RawEvents | FrameRecording | ImageRecording, options: Rea
     return replace(found, image=image, path=str(path))
 
 
-def _check_events(path, raw: RawEvents, options: ReadOptions) -> EventRecording:
-    _check_lengths(path, raw)
-    notes = list(raw.notes)
-    t = _microseconds(path, raw, options, notes)
-    x, y = _places(path, "x", raw.x), _places(path, "y", raw.y)
-    p = _polarity(path, raw.p, notes)
-    sensor = _sensor(path, (int(y.max()), int(x.max())), options.sensor or raw.sensor, notes)
-    t, x, y, p = _in_order(t, x, y, p, notes)
-    return EventRecording(t, x, y, p, sensor, raw.layout, raw.label, tuple(notes), str(path))
+class EventCheck:
+    """Checks the events of one recording, in one piece or several: what one piece says binds the next.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    options : ReadOptions
+    reader : str
+        Name of the reader.
+    """
+
+    def __init__(self, path, options: ReadOptions, reader: str = "events") -> None:
+        if options.normalise not in (None, "raw"):
+            raise RecordingError(f"{path}: --normalise {options.normalise} is for images; these are events")
+        if options.axes is not None:
+            raise RecordingError(f"{path}: --axes {options.axes} is for arrays of frames; these are events")
+        self._path, self._options, self._reader = path, options, reader
+        self._clock, self._polarities = Clock(path, options.unit), Polarities(path)
+        self._order = TimeOrder(path)
+        self._guessed: tuple[int, int] | None = None
+        self._n = self._n_dropped = 0
+        self._span = (0, 0)
+        self._layout = reader
+
+    def piece(self, raw: RawEvents) -> EventRecording:
+        """Some events as a sound recording, in order of time."""
+        _check_lengths(self._path, raw)
+        t = self._clock.read(raw.t, raw.unit)
+        self._layout = raw.order or self._reader
+        stated = self._options.sensor or raw.sensor or self._guessed
+        t, x, y, p = self._inside(t, raw, stated)
+        p = self._polarities.read(p)
+        notes = [*raw.notes, *self._clock.notes, *self._polarities.notes]
+        if stated is None:
+            stated = self._guessed = guess_sensor(self._path, (int(y.max()), int(x.max())))
+        if stated == self._guessed:
+            notes.append("the sensor size {}x{} was inferred from the furthest event".format(*stated))
+        self._order.watch(t)
+        self._span = (min(self._span[0], int(t.min())), max(self._span[1], int(t.max()))) if self._n else (
+            int(t.min()), int(t.max()),
+        )  # fmt: skip
+        self._n += t.size
+        t, x, y, p = _sorted(t, x, y, p, notes)
+        return EventRecording(t, x, y, p, stated, raw.layout, raw.label, tuple(notes), str(self._path))
+
+    def finish(self, any_order: bool = False) -> tuple[str, ...]:
+        """Judge all pieces together; notes that hold for the whole.
+
+        Parameters
+        ----------
+        any_order : bool
+            Whoever takes the pieces puts them in order, as windows of a stream do.
+
+        Raises
+        ------
+        RecordingError
+            Disorder that is no jitter.
+        """
+        self._polarities.finish()
+        if not any_order:
+            self._order.judge(self._options.layout is not None, self._layout)
+        return tuple(self._late_notes())
+
+    def _late_notes(self):
+        if self._n_dropped:
+            yield f"{self._n_dropped} events outside the sensor were left out"
+        duration = self._span[1] - self._span[0]
+        if self._n > 1 and not duration:
+            yield f"all {self._n} events have the same time stamp, {self._span[0]} us"
+        elif self._n > 1000 and self._n > duration * FASTEST / 1e6:
+            yield (
+                f"{self._n} events in {duration} us are more than any camera sends: if the time stamps are no "
+                "microseconds, say --unit"
+            )
+
+    def _inside(self, t: np.ndarray, raw: RawEvents, sensor: tuple[int, int] | None) -> tuple[np.ndarray, ...]:
+        """The columns without the events outside the sensor, or an error that names the first of them."""
+        drop = self._options.drop_outside
+        if sensor is not None:
+            sensor = check_sensor(self._path, sensor)
+        elif drop:
+            raise RecordingError(
+                f"{self._path}: --drop-outside needs the size of the sensor, which the file does not say; say --sensor "
+                "HEIGHTxWIDTH too"
+            )
+        x, y = np.asarray(raw.x), np.asarray(raw.y)
+        out = outside(self._path, x, y, sensor, drop, self._n + self._n_dropped)
+        if out is None:
+            return t, places(x), places(y), np.asarray(raw.p)
+        n = int(np.count_nonzero(out))
+        if n == out.size:
+            raise RecordingError(
+                f"{self._path}: all {n} events lie outside the sensor of {sensor[0]}x{sensor[1]} (height x width)"
+            )
+        self._n_dropped += n
+        keep = ~out
+        return t[keep], places(x[keep]), places(y[keep]), np.asarray(raw.p)[keep]
 
 
 def _check_lengths(path, raw: RawEvents) -> None:
@@ -85,94 +188,22 @@ def _check_lengths(path, raw: RawEvents) -> None:
         raise RecordingError(f"{path}: holds no events ({raw.layout})")
 
 
-def _microseconds(path, raw: RawEvents, options: ReadOptions, notes: list[str]) -> np.ndarray:
-    unit = options.unit or raw.unit
-    if unit is not None and unit not in MICROSECONDS:
-        raise RecordingError(f"{path}: unknown time unit {unit!r}; expected one of {', '.join(MICROSECONDS)}")
-    scale = MICROSECONDS[unit or "us"]
-    t = np.asarray(raw.t)
-    if t.dtype.kind == "f":
-        return _whole_microseconds(path, t.astype(np.float64) * scale, unit)
-    extreme = max(abs(int(t.min())), abs(int(t.max()))) * scale
-    if extreme > MAX_TIME:
-        raise RecordingError(f"{path}: a time stamp of {extreme} us is out of range")
-    if scale > 1:
-        notes.append(f"time stamps were in {unit}")
-    return t.astype(np.int64, copy=False) * scale if scale > 1 else t.astype(np.int64, copy=False)
-
-
-def _whole_microseconds(path, t: np.ndarray, unit: str | None) -> np.ndarray:
-    bad = np.flatnonzero(~(np.abs(t) <= MAX_TIME))
-    if bad.size:
-        raise RecordingError(f"{path}: time stamp number {bad[0]} is {t[bad[0]]}, not a time")
-    whole = np.rint(t)
-    if unit is None and not np.array_equal(whole, t):
-        raise RecordingError(
-            f"{path}: time stamps with fractions ({t[whole != t][0]:g}): say their unit with unit='us', 'ms' or 's'"
-        )
-    return whole.astype(np.int64)
-
-
-def _places(path, name: str, values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values)
-    bad = ~((values >= 0) & (values < MAX_SIDE))
-    if values.dtype.kind == "f":
-        bad |= values != np.floor(values)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise RecordingError(
-            f"{path}: {name} of event {first} is {values[first]}; expected a whole number from 0 to {MAX_SIDE - 1}"
-        )
-    return values.astype(np.int32, copy=False)
-
-
-def _polarity(path, values: np.ndarray, notes: list[str]) -> np.ndarray:
-    values = np.asarray(values)
-    on, off, minus = values == 1, values == 0, values == -1
-    if np.all(on | off):
-        return on.astype(np.int8)
-    if np.all(on | minus):
-        notes.append("polarity -1 was read as 0")
-        return on.astype(np.int8)
-    first = int(np.argmin(on | off | minus)) if not np.all(on | off | minus) else int(np.argmax(minus))
-    raise RecordingError(
-        f"{path}: polarity of event {first} is {values[first]}; expected 0 and 1, -1 and 1, or False and True"
-    )
-
-
-def _sensor(path, furthest: tuple[int, int], stated: tuple[int, int] | None, notes: list[str]) -> tuple[int, int]:
-    row, col = furthest
-    if stated is not None:
-        height, width = (int(side) for side in stated)
-        if row >= height or col >= width:
-            raise RecordingError(
-                f"{path}: an event at row {row} or column {col} lies outside the sensor of {height}x{width} "
-                "(height x width)"
-            )
-        return height, width
-    height, width = guess_sensor(path, furthest)
-    notes.append(f"the sensor size {height}x{width} was inferred from the furthest event")
-    return height, width
-
-
-def guess_sensor(path, furthest: tuple[int, int]) -> tuple[int, int]:
-    """The smallest known sensor that has a pixel at row and column `furthest`."""
-    row, col = furthest
-    for height, width in KNOWN_SENSORS:
-        if row < height and col < width:
-            return height, width
-    raise RecordingError(
-        f"{path}: events reach row {row} and column {col}, beyond every known sensor; say sensor=(height, width)"
-    )
-
-
-def _in_order(t, x, y, p, notes: list[str]) -> tuple[np.ndarray, ...]:
+def _sorted(t, x, y, p, notes: list[str]) -> tuple[np.ndarray, ...]:
     backwards = int(np.count_nonzero(t[1:] < t[:-1]))
     if not backwards:
         return t, x, y, p
     notes.append(f"{backwards} time stamps ran backwards; the events were sorted by time (ties keep their order)")
     order = np.argsort(t, kind="stable")
     return t[order], x[order], y[order], p[order]
+
+
+def _refuse_options_of_events(path, found: FrameRecording | ImageRecording, options: ReadOptions) -> None:
+    kind = "frames" if isinstance(found, FrameRecording) else "an image"
+    for name, value in (("unit", options.unit), ("sensor", options.sensor), ("drop-outside", options.drop_outside)):
+        if value:
+            raise RecordingError(f"{path}: --{name} is for events; the file holds {kind}")
+    if kind == "frames" and options.normalise not in (None, "raw"):
+        raise RecordingError(f"{path}: --normalise {options.normalise} is for images; the file holds frames")
 
 
 def _real_array(path, name: str, values: np.ndarray, axes: str) -> np.ndarray:

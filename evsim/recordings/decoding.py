@@ -14,11 +14,27 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings.check import RawEvents
 
-__all__ = ["Columns", "Decoder", "decode_stream", "describe", "join", "no_events", "read_decoded", "read_stream"]
+__all__ = [
+    "Columns",
+    "Decoder",
+    "check_density",
+    "decode_stream",
+    "describe",
+    "join",
+    "no_events",
+    "read_decoded",
+    "read_stream",
+]
 
 BLOCK_BYTES = 2**18
 # 4.5 GB of columns; longer files are for `iter_events`.
 MAX_EVENTS = 2**28
+EVENT_BYTES = 17
+"""What an event takes in memory: t int64, x and y int32, p int8."""
+
+ALLOWANCE = 2**26
+MOST_GROWTH = 256
+"""The densest format, vectors of EVT 3.0, holds six events a byte, which are 102 bytes in memory."""
 
 
 class Columns(NamedTuple):
@@ -100,7 +116,20 @@ def read_stream(path, stream: BinaryIO, decoder: Decoder) -> RawEvents:
         gathered.add(columns)
         if gathered.n > MAX_EVENTS:
             raise RecordingError(f"{path}: holds more than {MAX_EVENTS} events; read it in pieces with iter_events")
+        check_density(path, gathered.n, stream.tell())
     return describe(decoder, gathered.columns())
+
+
+def check_density(path, n_events: int, n_bytes: int) -> None:
+    """Refuse more events than so many bytes of a file can hold: packed zeros claim gigabytes of them.
+
+    Raises
+    ------
+    RecordingError
+        When the columns would take hundreds of times the memory of the file.
+    """
+    if n_events * EVENT_BYTES > ALLOWANCE + MOST_GROWTH * n_bytes:
+        raise RecordingError(f"{path}: claims {n_events} events in {n_bytes} bytes, more than a recording can hold")
 
 
 class Gathered:
@@ -136,7 +165,8 @@ class Gathered:
 def describe(decoder: Decoder, columns: Columns) -> RawEvents:
     """Events with what their decoder knows of them."""
     notes = tuple(decoder.notes)
-    return RawEvents(*columns, decoder.layout, decoder.sensor, decoder.label, decoder.unit, notes)
+    order = getattr(decoder, "order", None)
+    return RawEvents(*columns, decoder.layout, decoder.sensor, decoder.label, decoder.unit, notes, order)
 
 
 def join(pieces: list[Columns]) -> Columns:

@@ -35,21 +35,22 @@ def _events(recording: EventRecording) -> Iterator[str]:
     rate = f", {n / seconds:,.0f} a second" if seconds else ""
     yield f"{n:,} events in {seconds:.6g} s{rate}, from {first} to {last} us"
     yield f"polarity: {100 * np.count_nonzero(recording.p) / n:.1f} % on"
-    counts = np.bincount(recording.y.astype(np.int64) * width + recording.x, minlength=height * width)
-    active = int(np.count_nonzero(counts))
-    yield f"pixels: {active:,} of {height * width:,} sent events ({100 * active / counts.size:.1f} %)"
-    yield from _hot(counts, n, width)
+    pixels, counts = np.unique(recording.y.astype(np.int64) * width + recording.x, return_counts=True)
+    share = 100 * pixels.size / (height * width)
+    yield f"pixels: {pixels.size:,} of {height * width:,} sent events ({share:.1f} %)"
+    yield from _hot(pixels, counts, n, width)
 
 
-def _hot(counts: np.ndarray, n: int, width: int) -> Iterator[str]:
+def _hot(pixels: np.ndarray, counts: np.ndarray, n: int, width: int) -> Iterator[str]:
     """Pixels that send far more than the others: stuck ones, which a network was not trained on."""
-    fair = n / max(1, int(np.count_nonzero(counts)))
+    fair = n / max(1, pixels.size)
     hot = np.flatnonzero(counts > max(HOT_SHARE * n, HOT_TIMES * fair))
     if hot.size:
-        worst = int(hot[np.argmax(counts[hot])])
+        most = int(counts[hot].max())
+        worst = int(pixels[hot[np.argmax(counts[hot])]])
         yield (
             f"hot pixels: {hot.size} with {100 * counts[hot].sum() / n:.1f} % of the events; the worst is at row "
-            f"{worst // width}, column {worst % width} with {counts[worst]:,}"
+            f"{worst // width}, column {worst % width} with {most:,}"
         )
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from evsim.errors import RecordingError
 
-__all__ = ["choose", "formats_of", "one_line"]
+__all__ = ["choose", "formats_of", "one_line", "only_one"]
 
 
 def formats_of(package: ModuleType) -> dict[str, ModuleType]:
@@ -47,6 +47,12 @@ def choose(path, keys: Sequence[str] | range, index: int | str | None) -> tuple[
     if not 0 <= position < len(keys):
         raise RecordingError(f"{path}: there is no recording {index!r}; it holds {len(keys)}, numbered from 0")
     return keys[position], note
+
+
+def only_one(path, index: int | str | None) -> None:
+    """Refuse an index other than the first of a file that holds one recording."""
+    if index not in (None, 0, "0"):
+        raise RecordingError(f"{path}: there is no recording {index!r}; the file holds one")
 
 
 def one_line(error: BaseException, limit: int = 160) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.recordings.decoding import Columns
-from evsim.recordings.wrapping import Unwrap, fill_forward
+from evsim.recordings.wrapping import Unwrap, fill_forward, lost_highs
 
 __all__ = ["Evt2", "Evt21"]
 
 TIME_HIGH = 8
+LOW_BITS = 6
 
 
 class Evt2:
@@ -25,7 +26,13 @@ class Evt2:
     def __init__(self) -> None:
         self._unwrap = Unwrap(28)
         self._high = -1
+        self._low = self._lap = self._lost = 0
         self.early = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """How often the high time wrapped, and laps of the low time that no high time announced."""
+        return self._unwrap.notes + lost_highs(self._lost, 1 << LOW_BITS)
 
     def decode(self, data: bytes) -> Columns:
         """The events of whole words."""
@@ -42,7 +49,23 @@ class Evt2:
         event = kind <= 1
         kept = np.flatnonzero(event & (highs >= 0))
         self.early += int(np.count_nonzero(event)) - kept.size
-        return kept, highs[kept] << 6 | ((words[kept] >> 22) & 0x3F)
+        low = ((words[kept] >> 22) & 0x3F).astype(np.int64)
+        laps = self._laps(low, np.cumsum(kind == TIME_HIGH)[kept])
+        if at.size and (not kept.size or kept[-1] < at[-1]):
+            self._low = self._lap = 0
+        return kept, (highs[kept] + laps) << LOW_BITS | low
+
+    def _laps(self, low: np.ndarray, n_highs: np.ndarray) -> np.ndarray:
+        """How often the low time started anew since the last word of high time, at each event."""
+        if not low.size:
+            return low
+        is_first = np.diff(n_highs, prepend=0) > 0
+        anew = (np.diff(low, prepend=self._low) < -(1 << LOW_BITS - 1)) & ~is_first
+        laps = self._lap + np.cumsum(anew)
+        laps = np.where(n_highs > 0, laps - np.maximum.accumulate(np.where(is_first, laps, 0)), laps)
+        self._lost += int(np.count_nonzero(anew))
+        self._low, self._lap = int(low[-1]), int(laps[-1])
+        return laps
 
 
 class Evt21(Evt2):

@@ -11,22 +11,26 @@ __all__ = ["ReadOptions"]
 class ReadOptions:
     """What the caller knows better than the file; None leaves it to the file.
 
+    A reader heeds each of them or refuses it: none is passed over in silence.
+
     Parameters
     ----------
     layout : str or None
         The name of a reader or of an HDF5 layout (`nmnist`, `npz`, `shd`, ...), the meaning of a bare array
-        (`events`, `frames`, `image`, `chw`, `hwc`), the column order of an (N, 4) array (`txyp`, `xypt`, `xytp`) or of
-        text (any order of these letters), or a camera of AEDAT 2.0 (`dvs128`, `cifar10dvs`, `tonic`, `davis346`, ...).
+        (`events`, `frames`, `image`, `chw`, `hwc`), the order of columns without names, in arrays and text alike (the
+        letters t, x, y, p in any order, `_` for a column to be passed over: `xypt`, `_txyp`), or a camera of AEDAT 2.0
+        (`dvs128`, `cifar10dvs`, `tonic`, `davis346`, ...). Whoever says the layout also vouches for the times: rows
+        in another order than that of time are then sorted.
     sensor : (int, int) or None
         Height and width of the sensor in pixels.
     index : int, str or None
         Which recording, in a file that holds many: its number, or its key (`test:12` in arrays with several splits,
-        `whole` for a gesture recording beside its label file). None is the first one.
-    unit : {"us", "ms", "s"} or None
+        `whole` for a gesture recording beside its label file, `right` for a second camera). None is the first one.
+    unit : {"us", "ms", "s", "ns"} or None
         Unit of the time stamps.
     normalise : str, (mean, std) or None
-        How raw pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), two tuples, or
-        `raw` (left as they are, to be looked at).
+        How pixels become network input: `cifar10`, `cifar100`, `imagenet`, `mnist`, `none` (0..1), two tuples, or
+        `raw` (left as they are, to be looked at). For events and frames it is refused.
     size : int, (int, int) or None
         Height and width an image is brought to, as timm does: resized to ``size / crop_pct``, its middle cut out.
     crop_pct : float
@@ -39,6 +43,11 @@ class ReadOptions:
         Steps of the network that an array is for; decides nothing but which of two axes of an array is time.
     part : slice or None
         Only these rows of the columns of events, for reading a long file in pieces.
+    drop_outside : bool
+        Leave out events that lie outside the sensor, and say how many, instead of refusing the recording.
+    trained_with : (mean, std), str or None
+        What a weights file remembers of its training, in the form of `normalise`: used for raw pixels when `normalise`
+        says nothing, and passed over where there are none.
     """
 
     layout: str | None = None
@@ -52,3 +61,5 @@ class ReadOptions:
     axes: str | None = None
     n_steps: int | None = None
     part: slice | None = None
+    drop_outside: bool = False
+    trained_with: str | tuple | None = None

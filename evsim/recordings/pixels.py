@@ -1,4 +1,4 @@
-"""Raw pixels to network input, rounded as the official input pipelines round."""
+"""Pixels to network input, rounded as the official input pipelines round."""
 
 from __future__ import annotations
 
@@ -15,35 +15,86 @@ MEAN_STD = {
     "mnist": ((0.1307,), (0.3081,)),
     "none": ((0.0,), (1.0,)),
 }
+TAKEN = "the image was taken as already normalised"
+DOUBT = "the values of the image, {:g} to {:g}, look like pixels of 0 to {} that nobody normalised (--normalise does)"
 
 
-def normalise_pixels(path, pixels: np.ndarray, how: str | tuple | None) -> tuple[np.ndarray, str]:
-    """Float32 pixels [n_channels, height, width] and a note saying how they were made.
+def normalise_pixels(
+    path, pixels: np.ndarray, how: str | tuple | None, trained_with: str | tuple | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Float32 pixels [n_channels, height, width] and notes saying how they were made.
 
-    uint8 pixels become ``(x - 255 * mean) / (255 * std)`` with float32 constants, two roundings, as timm's loader
-    does. Real-valued pixels are taken as they are unless `how` says otherwise. "raw" leaves any pixels as they are, to
-    be looked at.
+    Raw pixels, whole numbers of 0 to 255, become ``(x - 255 * mean) / (255 * std)`` with float32 constants, two
+    roundings, as timm's loader does. Real values are taken as already normalised, whatever the weights remember,
+    unless `how` is said: then they must be pixels of 0 to 1 (or whole, of 0 to 255). "raw" leaves any pixels as they
+    are, to be looked at.
+
+    Parameters
+    ----------
+    how : str, (mean, std) or None
+        What the user says.
+    trained_with : str, (mean, std) or None
+        What the weights file remembers; for raw pixels only.
 
     Raises
     ------
     RecordingError
         When raw pixels come without a word on how to normalise them: guessing would change the prediction.
     """
-    raw = pixels.dtype == np.uint8
     if isinstance(how, str) and how == "raw":
-        return pixels, "the pixels were left as they are"
-    if how is None and raw:
-        raise RecordingError(
-            f"{path}: raw pixels (uint8) need normalise='cifar10', 'cifar100', 'imagenet', 'mnist', 'none' "
-            "or (mean, std)"
-        )
+        return pixels, ("the pixels were left as they are",)
+    is_raw = pixels.dtype.kind in "iu"
+    if is_raw:
+        pixels = _bytes(path, pixels)
+    if not is_raw and how is None:
+        return pixels, (TAKEN, *_doubts(pixels))
+    how = how if how is not None else trained_with
     if how is None:
-        return pixels, "the image was taken as already normalised"
-    if not raw:
-        raise RecordingError(f"{path}: normalise={how!r} is for raw pixels (uint8), found {pixels.dtype}")
+        raise RecordingError(
+            f"{path}: raw pixels (uint8) need --normalise: normalise='cifar10', 'cifar100', 'imagenet', 'mnist', "
+            "'none' or (mean, std)"
+        )
     mean, std = _constants(path, how, len(pixels))
-    shift, scale = (255 * mean).astype(np.float32), (255 * std).astype(np.float32)
-    return (pixels.astype(np.float32) - shift) / scale, f"raw pixels were normalised: {how}"
+    most = 255 if is_raw else _most(path, pixels, how)
+    shift, scale = (most * mean).astype(np.float32), (most * std).astype(np.float32)
+    kind = "raw pixels" if most == 255 else "pixels of 0 to 1"
+    return (pixels.astype(np.float32) - shift) / scale, (f"{kind} were normalised: {how}",)
+
+
+def _bytes(path, pixels: np.ndarray) -> np.ndarray:
+    """Whole numbers as the bytes they are; other widths must hold what cannot be taken for a mask or for 16 bits."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    low, high = int(pixels.min(initial=0)), int(pixels.max(initial=0))
+    if low < 0 or high > 255 or high <= 1:
+        raise RecordingError(
+            f"{path}: an image of {pixels.dtype} from {low} to {high}; expected pixels of 0 to 255 (uint8), or real "
+            "numbers that are already normalised"
+        )
+    return pixels.astype(np.uint8)
+
+
+def _most(path, pixels: np.ndarray, how: str | tuple) -> int:
+    """What white is in real-valued pixels: 1 or 255."""
+    low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
+    if 0 <= low and high <= 1:
+        return 1
+    if 0 <= low and high <= 255 and np.array_equal(pixels, np.rint(pixels)):
+        return 255
+    raise RecordingError(
+        f"{path}: --normalise {how} is for pixels of 0 to 1 or 0 to 255, found {pixels.dtype} from {low:g} to {high:g} "
+        "(leave it out for an image that is already normalised)"
+    )
+
+
+def _doubts(pixels: np.ndarray) -> tuple[str, ...]:
+    """A warning where real values look like pixels; an image that was normalised has values below zero."""
+    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+    if low < 0 or high > 255 or low == high:
+        return ()
+    if high <= 1:
+        return (DOUBT.format(low, high, 1),)
+    return (DOUBT.format(low, high, 255),) if np.array_equal(pixels, np.rint(pixels)) else ()
 
 
 def _constants(path, how: str | tuple, n_channels: int) -> tuple[np.ndarray, np.ndarray]:

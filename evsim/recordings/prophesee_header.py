@@ -6,7 +6,7 @@ import re
 
 from evsim.errors import RecordingError
 
-__all__ = ["begins_with_header", "evt_version", "read_header", "sensor_of_header"]
+__all__ = ["begins_with_header", "evt_version", "first_time_of_header", "read_header", "sensor_of_header"]
 
 MAX_BYTES = 2**16
 LINE = re.compile(rb"%[ -~\t]*\r?\n")
@@ -43,6 +43,16 @@ def evt_version(fields: dict[str, str]) -> str | None:
         return fields["evt"]
     kind = fields.get("format", "").partition(";")[0]
     return {"EVT2": "2.0", "EVT21": "2.1", "EVT3": "3.0"}.get(kind)
+
+
+def first_time_of_header(path, fields: dict[str, str], notes: list[str]) -> int:
+    """Microseconds to be added to every time: faery writes times from 0 and the first one as `% t0 308`."""
+    text = fields.get("t0", "0")
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise RecordingError(f"{path}: the header says t0 {text!r}; expected microseconds")
+    if int(text):
+        notes.append(f"t0 {text} us was added to the time stamps")
+    return int(text)
 
 
 def sensor_of_header(fields: dict[str, str]) -> tuple[int, int] | None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
-from evsim.errors import RecordingError
+from evsim.errors import EvsimError, RecordingError
 from evsim.recordings.check import check
-from evsim.recordings.decoding import Decoder
-from evsim.recordings.discover import formats_of, one_line
+from evsim.recordings.column_order import is_order
+from evsim.recordings.decoding import Decoder, read_decoded
+from evsim.recordings.discover import formats_of, one_line, only_one
+from evsim.recordings.entries import APPLE_DOUBLE, require_file
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
-__all__ = ["find_decoder", "find_reader", "read_recording", "refused", "split_index"]
+__all__ = [
+    "check_layout",
+    "find_decoder",
+    "find_reader",
+    "read_recording",
+    "reader_name",
+    "refuse_index",
+    "refused",
+    "split_index",
+]
 
 HEAD_BYTES = 4096
 
@@ -28,8 +40,8 @@ def read_recording(
     path : str or path
         The file. `file.h5::12` is recording 12 (or the recording with key 12) of a file that holds many.
     layout, index, **known
-        What the caller knows better than the file: `sensor`, `unit`, `normalise`, `size` and the other fields of
-        `ReadOptions`.
+        What the caller knows better than the file: `sensor`, `unit`, `normalise`, `drop_outside` and the other fields
+        of `ReadOptions`.
 
     Raises
     ------
@@ -40,7 +52,20 @@ def read_recording(
     options = ReadOptions(layout=layout, index=suffix_index if index is None else index, **known)
     reader = find_reader(path, layout)
     with refused(path):
-        return check(path, reader.read(path, options), options)
+        return check(path, _read(reader, path, options), options, reader_name(reader))
+
+
+def _read(reader: ModuleType, path: Path, options: ReadOptions):
+    if hasattr(reader, "read"):
+        return reader.read(path, options)
+    refuse_index(path, reader, options)
+    return read_decoded(path, reader.Decoder(path, options))
+
+
+def refuse_index(path: Path, reader: ModuleType, options: ReadOptions) -> None:
+    """Refuse to look for another recording in a format that holds one a file."""
+    if not getattr(reader, "HOLDS_MANY", False):
+        only_one(path, options.index)
 
 
 @contextmanager
@@ -50,6 +75,8 @@ def refused(path: Path):
         yield
     except RecordingError as error:
         raise RecordingError(one_line(error, limit=600)) from error.__cause__
+    except EvsimError:
+        raise
     # A damaged file can make h5py, zipfile or numpy raise nearly anything; the user needs one line, the cause is kept.
     except Exception as error:
         raise RecordingError(f"{path}: damaged or not readable ({one_line(error)})") from error
@@ -65,22 +92,32 @@ def split_index(path: str | os.PathLike) -> tuple[Path, str | None]:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise RecordingError(f"{path}: is a folder; expected one recording")
+    require_file(path)
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RecordingError(f"{path}: cannot be opened ({one_line(error)})") from error
     if not head:
         raise RecordingError(f"{path}: is empty (0 bytes)")
+    if head.startswith(APPLE_DOUBLE):
+        raise RecordingError(f"{path}: is what a Mac keeps beside a file (AppleDouble), not a recording")
     return head
 
 
-def find_reader(path: Path, layout: str | None = None):
-    """The module of `readers/` that knows this file, or the one called `layout`."""
+def reader_name(reader: ModuleType) -> str:
+    """The short name of a module of `readers/`, which a user may say as the layout."""
+    return reader.__name__.rpartition(".")[2]
+
+
+def find_reader(path: Path, layout: str | None = None) -> ModuleType:
+    """The module of `readers/` that knows this file, or the one called `layout`.
+
+    Raises
+    ------
+    RecordingError
+        No file, no reader that knows it, or a layout that means nothing to the one that does.
+    """
     from evsim.recordings import readers
 
     head = _head(path)
@@ -89,9 +126,23 @@ def find_reader(path: Path, layout: str | None = None):
         return formats[layout]
     for reader in formats.values():
         if reader.recognises(path, head):
+            check_layout(path, reader, layout)
             return reader
     kind = "text" if _is_text(head) else f"bytes starting {head[:8].hex(' ')}"
     raise RecordingError(f"{path}: not a recording evsim knows (found {kind}; known: {', '.join(formats)})")
+
+
+def check_layout(path, reader: ModuleType, layout: str | None) -> None:
+    """Refuse a layout that this reader would pass over."""
+    known = (reader_name(reader), *getattr(reader, "LAYOUTS", ()))
+    takes_order = getattr(reader, "TAKES_ORDER", False)
+    if layout is None or layout in known or (takes_order and is_order(layout)):
+        return
+    order = ", an order of columns such as txyp" if takes_order else ""
+    raise RecordingError(
+        f"{path}: --layout {layout} does not go with this file; expected {', '.join(known)}{order}"
+        + ("" if takes_order or not is_order(layout) else " (its columns are fixed)")
+    )
 
 
 def find_decoder(head: bytes, path="-", options: ReadOptions | None = None) -> Decoder:
@@ -107,9 +158,11 @@ def find_decoder(head: bytes, path="-", options: ReadOptions | None = None) -> D
 
     options = options or ReadOptions()
     streams = {name: module for name, module in formats_of(readers).items() if hasattr(module, "Decoder")}
-    named = [streams[options.layout]] if options.layout in streams else streams.values()
-    for reader in named:
-        if options.layout in streams or reader.recognises(Path(path), head):
+    if options.layout in streams:
+        return streams[options.layout].Decoder(path, options)
+    for reader in streams.values():
+        if reader.recognises(Path(path), head):
+            check_layout(path, reader, options.layout)
             return reader.Decoder(path, options)
     raise RecordingError(f"{path}: not events that can be read as they arrive (known: {', '.join(streams)})")
 

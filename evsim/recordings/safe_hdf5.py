@@ -8,11 +8,12 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings import ecf
+from evsim.recordings.chunk_filters import BLOSC, FILTERS, filters_of
 from evsim.recordings.discover import one_line
-from evsim.recordings.safe_chunks import check_chunks
+from evsim.recordings.safe_chunks import read_chunks, require_safe_filters
 from evsim.recordings.safe_heap import check_heaps
 
-__all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "open_hdf5", "read_array"]
+__all__ = ["attribute", "check_size", "contents", "dataset", "is_hdf5", "kind_of", "n_rows", "open_hdf5", "read_array"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 # deflate cannot do better than 1032 to 1; lzf, szip and blosc's usual codecs stay below on event data.
@@ -22,7 +23,6 @@ ALLOWANCE = 16 * 2**20
 MAX_BYTES = 2**32
 # The longest an ECF chunk can be: nine bytes an event.
 MAX_ECF_BYTES = 2**20
-FILTERS = {32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32015: "Zstandard", 32026: "Blosc2"}
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -93,44 +93,46 @@ def dataset(file, name: str):
     return node
 
 
+def n_rows(file, name: str) -> int:
+    """How many rows a dataset has, after checking that the file is large enough to hold them."""
+    node = dataset(file, name)
+    check_size(file, name, node)
+    return len(node) if node.shape else 0
+
+
 def read_array(file, name: str, part: slice | None = None) -> np.ndarray:
     """A dataset, or some of its rows, after checking that the file is large enough to hold what the shape claims."""
     node = dataset(file, name)
     if node.dtype.hasobject:
         raise RecordingError(f"{file.filename}: {name!r} holds references or text ({node.dtype}); expected numbers")
     check_size(file, name, node)
-    if filters_of(node)[:1] == [ecf.FILTER]:
+    if [number for number, _ in filters_of(node)][:1] == [ecf.FILTER]:
         return _read_ecf(file, name, node, part or slice(0, len(node)))
-    require_filters(file, name, node)
-    check_chunks(file, name, node, part, filters_of(node))
+    require_safe_filters(file, name, node)
     try:
+        if node.chunks is not None:
+            require_blosc(file, name, node)
+            return read_chunks(file, name, node, part)
         return node[()] if part is None else node[part]
     except OSError as error:
         raise RecordingError(f"{file.filename}: {name!r} cannot be decoded ({one_line(error)})") from error
 
 
-def filters_of(node) -> list[int]:
-    """The numbers of the filters its chunks went through."""
-    pipeline = node.id.get_create_plist()
-    return [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
-
-
-def require_filters(file, name: str, node) -> None:
-    """Refuse a dataset packed by a filter that is not installed; hdf5plugin brings most, if it is there."""
+def require_blosc(file, name: str, node) -> None:
+    """Refuse a dataset packed by Blosc where it is not installed; hdf5plugin brings it."""
     import h5py
 
-    missing = [number for number in filters_of(node) if not h5py.h5z.filter_avail(number)]
-    if not missing:
+    numbers = [number for number, _ in filters_of(node)]
+    if BLOSC not in numbers or h5py.h5z.filter_avail(BLOSC):
         return
     try:
         import hdf5plugin  # noqa: F401 - importing it registers its filters
     except ImportError:
         pass
-    missing = [number for number in missing if not h5py.h5z.filter_avail(number)]
-    if missing:
-        known = f"{FILTERS[missing[0]]} (filter {missing[0]})" if missing[0] in FILTERS else f"filter {missing[0]}"
+    if not h5py.h5z.filter_avail(BLOSC):
         raise RecordingError(
-            f"{file.filename}: {name!r} is packed with {known}, which is not installed: pip install 'evsim[formats]'"
+            f"{file.filename}: {name!r} is packed with {FILTERS[BLOSC]} (filter {BLOSC}), which is not installed: "
+            "pip install 'evsim[formats]'"
         )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings.discover import one_line
 
-__all__ = ["MAGIC", "MAX_BYTES", "read_npy"]
+__all__ = ["MAGIC", "MAX_BYTES", "npy_header", "read_npy"]
 
 MAGIC = b"\x93NUMPY"
 MAX_BYTES = 2**32
+HEADER_ERRORS = (ValueError, EOFError, RecursionError, MemoryError, SyntaxError)
 
 
 def read_npy(path, stream: BinaryIO, n_bytes: int, name: str = "") -> np.ndarray:
@@ -26,7 +27,7 @@ def read_npy(path, stream: BinaryIO, n_bytes: int, name: str = "") -> np.ndarray
     where = f"{path}: {name!r}" if name else f"{path}"
     try:
         shape, fortran, dtype = _header(stream)
-    except (ValueError, EOFError, RecursionError, MemoryError, SyntaxError) as error:
+    except HEADER_ERRORS as error:
         raise RecordingError(f"{where}: damaged NumPy header ({one_line(error)})") from error
     if dtype.hasobject:
         raise RecordingError(f"{where}: holds Python objects, which evsim never unpickles")
@@ -37,6 +38,16 @@ def read_npy(path, stream: BinaryIO, n_bytes: int, name: str = "") -> np.ndarray
     if len(data) != claimed:
         raise RecordingError(f"{where}: truncated: {len(data)} bytes of {claimed}")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def npy_header(path, stream: BinaryIO, name: str = "") -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array that begins here."""
+    where = f"{path}: {name!r}" if name else f"{path}"
+    try:
+        shape, _, dtype = _header(stream)
+    except HEADER_ERRORS as error:
+        raise RecordingError(f"{where}: damaged NumPy header ({one_line(error)})") from error
+    return shape, dtype
 
 
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:

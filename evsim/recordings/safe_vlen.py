@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from evsim.errors import RecordingError
+from evsim.recordings.safe_chunks import chunk_bytes, require_safe_filters
 from evsim.recordings.safe_hdf5 import check_size, dataset
 
 __all__ = ["read_vlen_row"]
@@ -33,37 +34,25 @@ def read_vlen_row(file, name: str, row: int) -> np.ndarray:
     check_size(file, name, node)
     if file.id.get_create_plist().get_sizes() != (8, 8) or not 0 <= row < len(node):
         raise RecordingError(f"{file.filename}: row {row} of {name!r} cannot be found")
-    length, address, number = DESCRIPTOR.unpack(_descriptor(node, row))
+    length, address, number = DESCRIPTOR.unpack(_descriptor(file, name, node, row))
     data = _heap_object(file, address, number) if length else b""
     if len(data) < length * base.itemsize:
         raise RecordingError(f"{file.filename}: row {row} of {name!r} claims {length} values but has {len(data)} bytes")
     return np.frombuffer(data, base, length)
 
 
-def _descriptor(node, row: int) -> bytes:
+def _descriptor(file, name: str, node, row: int) -> bytes:
     if node.chunks is None:
         with open(node.file.filename, "rb") as stream:
             stream.seek((node.id.get_offset() or 0) + DESCRIPTOR.size * row)
             return stream.read(DESCRIPTOR.size)
+    require_safe_filters(file, name, node)
     first = row // node.chunks[0] * node.chunks[0]
     at = DESCRIPTOR.size * (row - first)
-    return _unpacked(node, *node.id.read_direct_chunk((first,)))[at : at + DESCRIPTOR.size]
-
-
-def _unpacked(node, skipped: int, packed: bytes) -> bytes:
-    """A chunk of descriptors as plain bytes, run through the dataset's own filters in a file that exists in memory."""
-    import h5py
-
-    pipeline, properties = node.id.get_create_plist(), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_chunk(node.chunks)
-    for place in range(pipeline.get_nfilters()):
-        if not skipped >> place & 1:
-            properties.set_filter(*pipeline.get_filter(place)[:3])
-    with h5py.File("descriptors", "w", driver="core", backing_store=False) as memory:
-        space, opaque = h5py.h5s.create_simple(node.chunks), h5py.h5t.create(h5py.h5t.OPAQUE, DESCRIPTOR.size)
-        twin = h5py.h5d.create(memory.id, b"twin", opaque, space, properties)
-        twin.write_direct_chunk((0,), packed)
-        return h5py.Dataset(twin)[()].tobytes()
+    data = chunk_bytes(file, name, node, (first,))
+    if data is None:
+        raise RecordingError(f"{file.filename}: {name!r} packs variable-length rows with Blosc, which no writer does")
+    return data[at : at + DESCRIPTOR.size]
 
 
 def _heap_object(file, address: int, number: int) -> bytes:

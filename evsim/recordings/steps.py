@@ -14,6 +14,9 @@ from evsim.recordings.recording import EventRecording, ImageRecording, Recording
 
 __all__ = ["Steps", "frame_spikes", "image_spikes", "to_steps"]
 
+MAX_ADDRESS = 2**31 - 1
+"""Addresses are int32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -80,6 +83,8 @@ def _fitted(
         raise RecordingError(f"n_steps is {n_steps}; expected at least 1")
     frames = _frames(recording, n_steps, split_by, notes)
     n_channels, height, width = shape
+    if n_channels * height * width > MAX_ADDRESS:
+        raise RecordingError(f"maps of {n_channels}x{height}x{width} have more than {MAX_ADDRESS} addresses")
     found = frames.shape[-2:]
     if fit.channels is None and frames.shape[1] != n_channels:
         raise RecordingError(

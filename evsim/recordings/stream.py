@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from evsim.errors import RecordingError
-from evsim.recordings.check import MAX_TIME, RawEvents, check, guess_sensor
+from evsim.recordings.check import EventCheck, RawEvents
+from evsim.recordings.clock import MAX_TIME
 from evsim.recordings.decoding import Columns, Decoder, decode_stream, describe, join
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.read import find_reader, read_recording, refused, split_index
+from evsim.recordings.places import guess_sensor
+from evsim.recordings.read import find_reader, read_recording, reader_name, refuse_index, refused, split_index
 from evsim.recordings.recording import EventRecording
 
 __all__ = ["iter_events"]
@@ -27,6 +29,7 @@ def iter_events(
     sensor: tuple[int, int] | None = None,
     index: int | str | None = None,
     unit: str | None = None,
+    drop_outside: bool = False,
 ) -> Iterator[EventRecording]:
     """The events of a file in order of time, `chunk_events` at a time (the last piece is shorter).
 
@@ -44,22 +47,27 @@ def iter_events(
     if chunk_events < 1:
         raise RecordingError(f"chunk_events is {chunk_events}; expected at least 1")
     path, suffix_index = split_index(path)
-    options = ReadOptions(layout, sensor, suffix_index if index is None else index, unit)
+    index = suffix_index if index is None else index
+    options = ReadOptions(layout, sensor, index, unit, drop_outside=drop_outside)
     reader = find_reader(path, layout)
     with refused(path):
         pieces = _pieces(path, reader, options, chunk_events)
         if pieces is None:
             yield from _cut(_whole(path, options), chunk_events)
             return
+        known = options
         if options.sensor is None:
-            options = replace(options, sensor=_sensor(path, pieces))
+            known = replace(options, sensor=_sensor(path, pieces, drop_outside))
             pieces = _pieces(path, reader, options, chunk_events)
-        yield from _in_order(path, (check(path, piece, options) for piece in pieces))
+        checked = EventCheck(path, known, reader_name(reader))
+        yield from _in_order(path, (checked.piece(piece) for piece in pieces))
+        checked.finish()
 
 
 def _pieces(path: Path, reader, options: ReadOptions, n: int) -> Iterator[RawEvents] | None:
     """The events as the reader gives them, n at a time; None where it can only give them all."""
     if hasattr(reader, "Decoder"):
+        refuse_index(path, reader, options)
         return _decoded(path, reader.Decoder(path, options), n)
     return reader.pieces(path, options, n) if hasattr(reader, "pieces") else None
 
@@ -86,12 +94,17 @@ def _part(recording: EventRecording, part: slice) -> EventRecording:
     return replace(recording, **{name: getattr(recording, name)[part] for name in "txyp"})
 
 
-def _sensor(path: Path, pieces: Iterator[RawEvents]) -> tuple[int, int]:
+def _sensor(path: Path, pieces: Iterator[RawEvents], drop_outside: bool) -> tuple[int, int]:
     """What the file says, or what its furthest event needs."""
     row = col = -1
     for piece in pieces:
         if piece.sensor is not None:
             return piece.sensor
+        if drop_outside:
+            raise RecordingError(
+                f"{path}: --drop-outside needs the size of the sensor, which the file does not say; say --sensor "
+                "HEIGHTxWIDTH too"
+            )
         row, col = max(row, int(piece.y.max())), max(col, int(piece.x.max()))
     if row < 0:
         raise RecordingError(f"{path}: holds no events")
@@ -129,7 +142,9 @@ def _in_order(path: Path, pieces: Iterator[EventRecording]) -> Iterator[EventRec
 
 def _after(path: Path, piece: EventRecording, done: int) -> EventRecording:
     if piece.t[0] < done:
-        raise RecordingError(f"{path}: events are out of order by more than a piece; read it whole")
+        raise RecordingError(
+            f"{path}: events are out of order by more than a piece; read it whole, or in larger pieces"
+        )
     return piece
 
 

@@ -52,7 +52,7 @@ def read_options(network: Network, weights: Weights, preparation: Preparation) -
         told = replace(told, size=network.input_shape[:2], crop_pct=preparation.crop_pct)
     if preparation.index is not None:
         told = replace(told, index=preparation.index)
-    return replace(told, normalise=told.normalise or pixels, n_steps=network.n_steps)
+    return replace(told, trained_with=pixels or told.trained_with, n_steps=network.n_steps)
 
 
 def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:

@@ -81,6 +81,9 @@ class Verification:
     logits_difference : float
         Largest absolute difference of a logit, running free.
     predictions_differing, samples : int
+    assumed : dict of str to str
+        Hyper-parameters of the network that nobody told when its checkpoint was imported, and what was taken: where to
+        look first when it does not agree.
     """
 
     exact: Agreement = field(default_factory=Agreement)
@@ -90,6 +93,7 @@ class Verification:
     logits_difference: float = 0.0
     predictions_differing: int = 0
     samples: int = 0
+    assumed: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Verification) -> None:
         """Take in the verification of further samples."""

@@ -7,7 +7,7 @@ A dataset module has
 and, where it has something to add,
 
     recognises(path: Path) -> bool                          # a bare path is such a dataset
-    read(item: Item, normalise) -> Recording                # items that `read_recording` cannot open
+    read(item: Item, options: ReadOptions) -> Recording     # items that `read_recording` cannot open
     crop_pct(family: str) -> float                          # images of any size are resized and cropped by this
     NORMALISE: str                                          # how raw pixels become input, unless the weights know
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.evaluation.datasets.cifar10dvs import CLASSES
 from evsim.evaluation.labelled_images import find_images, read_image
+from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
 NORMALISE = "cifar10"
@@ -17,6 +18,6 @@ def find(root: Path, options: FindOptions) -> Dataset:
     return find_images("cifar10", root, options.split, CLASSES)
 
 
-def read(item: Item, normalise) -> Recording:
+def read(item: Item, options: ReadOptions) -> Recording:
     """One image."""
-    return read_image(item, normalise)
+    return read_image(item, options)

@@ -8,6 +8,7 @@ from evsim.errors import RecordingError
 from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.recordings import hdf5_layouts
 from evsim.recordings.discover import formats_of
+from evsim.recordings.entries import require_file
 from evsim.recordings.safe_hdf5 import is_hdf5, open_hdf5
 
 
@@ -21,6 +22,7 @@ def recognises(path: Path) -> bool:
 
 def find(root: Path, options: FindOptions) -> Dataset:
     """Every recording of the file, in the file's order; each must have a label."""
+    require_file(root)
     many = [layout for layout in formats_of(hdf5_layouts).values() if hasattr(layout, "labels")]
     with open_hdf5(root) as file:
         layout = next((layout for layout in many if layout.recognises(file)), None)

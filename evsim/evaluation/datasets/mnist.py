@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.evaluation.labelled_images import find_images, read_image
+from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import Recording
 
 
@@ -14,6 +15,6 @@ def find(root: Path, options: FindOptions) -> Dataset:
     return find_images("mnist", root, options.split, tuple(str(digit) for digit in range(10)))
 
 
-def read(item: Item, normalise) -> Recording:
+def read(item: Item, options: ReadOptions) -> Recording:
     """One image."""
-    return read_image(item, normalise)
+    return read_image(item, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +15,11 @@ from evsim.evaluation.class_folders import first_folder
 from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.evaluation.fetch import fetch
 from evsim.recordings.check import check
+from evsim.recordings.entries import is_hidden
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.read import read_recording
-from evsim.recordings.readers.nmnist import EVENT_BYTES, decode
+from evsim.recordings.read import check_layout, read_recording
+from evsim.recordings.readers import nmnist
+from evsim.recordings.readers.nmnist import EVENT_BYTES
 from evsim.recordings.recording import Recording
 
 SENSOR = (34, 34)
@@ -41,18 +44,20 @@ def find(root: Path, options: FindOptions) -> Dataset:
     return Dataset("nmnist", tuple(items), DIGITS)
 
 
-def read(item: Item, normalise) -> Recording:
+def read(item: Item, options: ReadOptions) -> Recording:
     """One recording; the sensor is known."""
+    check_layout(item.path, nmnist, options.layout)
+    known = replace(options, layout="nmnist", sensor=options.sensor or SENSOR, index=None)
     if item.index is None:
-        return read_recording(item.path, layout="nmnist", sensor=SENSOR)
+        return read_recording(item.path, **vars(known))
     data = _member(item.path, item.index)
-    return check(f"{item.path}::{item.index}", decode(np.frombuffer(data, np.uint8)), ReadOptions(sensor=SENSOR))
+    return check(f"{item.path}::{item.index}", nmnist.decode(np.frombuffer(data, np.uint8)), known, "nmnist")
 
 
 def _in_folder(root: Path, split: str) -> list[Item]:
     name = split.capitalize()
     folder = first_folder(root, (name, f"NMNIST/{name}"))
-    files = (path for digit in DIGITS for path in (folder / digit).glob("*.bin"))
+    files = (path for digit in DIGITS for path in (folder / digit).glob("*.bin") if not is_hidden(path.name))
     return [Item(f"{path.parent.name}/{path.stem}", str(path), int(path.parent.name)) for path in files]
 
 
@@ -66,7 +71,12 @@ def _in_archive(path: Path, split: str) -> list[Item]:
 
 
 def _is_recording(member: PurePosixPath, split: str) -> bool:
-    return member.suffix == ".bin" and member.parent.name in DIGITS and member.parts[-3:-2] == (split.capitalize(),)
+    return (
+        not is_hidden(member)
+        and member.suffix == ".bin"
+        and member.parent.name in DIGITS
+        and member.parts[-3:-2] == (split.capitalize(),)
+    )
 
 
 @lru_cache(maxsize=4)

@@ -13,6 +13,7 @@ from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.evaluation.labelled_images import NPZ_KEYS, file_stamp, find_images, read_image
 from evsim.recordings.check import check
 from evsim.recordings.discover import one_line
+from evsim.recordings.entries import is_hidden
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import FrameRecording, Recording
 from evsim.recordings.safe_npy import MAX_BYTES, read_npy
@@ -40,14 +41,14 @@ def find(root: Path, options: FindOptions) -> Dataset:
     return Dataset("npz", tuple(items))
 
 
-def read(item: Item, normalise) -> Recording:
+def read(item: Item, options: ReadOptions) -> Recording:
     """One recording; the file is decoded once and kept."""
     if not isinstance(item.index, int):
-        return read_image(item, normalise)
+        return read_image(item, options)
     frames, _ = _load(item.path, file_stamp(item.path))
     where = f"{item.path}::{item.index}"
     layout = f"npz array 'frames' {list(frames.shape)}"
-    return check(where, FrameRecording(frames[item.index], layout, item.label), ReadOptions())
+    return check(where, FrameRecording(frames[item.index], layout, item.label), options)
 
 
 def _are_frames(names: list[str]) -> bool:
@@ -64,7 +65,7 @@ def _members(path: Path) -> list[str]:
         return []
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
+            return [name.removesuffix(".npy") for name in archive.namelist() if not is_hidden(name)]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return []
 

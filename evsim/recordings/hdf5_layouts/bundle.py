@@ -11,7 +11,7 @@ import numpy as np
 from evsim.recordings.arrays import single_label
 from evsim.recordings.check import RawEvents
 from evsim.recordings.discover import choose
-from evsim.recordings.hdf5_layouts.event_columns import sensor_of
+from evsim.recordings.hdf5_facts import sensor_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_hdf5 import attribute, kind_of, read_array
 
@@ -36,7 +36,7 @@ def read(path, file, options: ReadOptions) -> RawEvents:
     key, notes = choose(path, list(file[ROOT]), options.index)
     place = f"{ROOT}/{key}/events"
     x, y, p = (read_array(file, f"{place}/{name}") for name in "xyp")
-    sensor = sensor_of(file, f"{ROOT}/{key}") or sensor_of(file)
+    sensor = sensor_of(file, f"{ROOT}/{key}")
     layout = f"evsim bundle, recording {key!r}"
     return RawEvents(_times(file, place), x, y, p, layout, sensor, _label(file, key), "us", notes)
 

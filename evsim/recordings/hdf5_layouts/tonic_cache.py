@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from evsim.recordings.arrays import rows_of, single_label
+from evsim.recordings.arrays import single_label
 from evsim.recordings.bare_array import recording_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_hdf5 import kind_of, read_array
+
+TAKES_ORDER = True
 
 
 def recognises(file) -> bool:
@@ -19,6 +19,4 @@ def read(path, file, options: ReadOptions):
     """The sample's first array and its target, where that is one number."""
     label = single_label(read_array(file, "target/0")) if kind_of(file, "target/0") == "array" else None
     array = read_array(file, "data/0")
-    if array.dtype.names or array.ndim == 2:
-        return replace(rows_of(path, array, options, "tonic cache 'data/0'"), label=label)
     return recording_of(path, array, options, "tonic cache 'data/0'", label)

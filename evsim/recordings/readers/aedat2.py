@@ -16,8 +16,8 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.aedat_header import aedat_version, read_header_lines
-from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, no_events, read_decoded
+from evsim.recordings.decoding import Columns
+from evsim.recordings.header_decoder import HeaderDecoder
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.wrapping import Unwrap
 
@@ -61,6 +61,7 @@ CAMERAS = {
     "davis346": _davis("DAVIS346", 260, 346),
     "davis640": _davis("DAVIS640", 480, 640),
 }
+LAYOUTS = tuple(CAMERAS)
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -68,35 +69,22 @@ def recognises(path: Path, head: bytes) -> bool:
     return (aedat_version(head) or b"").startswith(b"2.")
 
 
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of the file."""
-    return read_decoded(path, Decoder(path, options))
-
-
-class Decoder:
+class Decoder(HeaderDecoder):
     """Header, then pairs."""
 
-    unit = "us"
-    label = None
-    sensor: tuple[int, int] | None = None
     layout = "AEDAT 2.0"
 
     def __init__(self, path, options: ReadOptions) -> None:
-        self._path = path
+        super().__init__(path, options)
         self._wanted = options.layout if options.layout in CAMERAS else None
         self._camera: Camera | None = None
         self._unwrap = Unwrap(32)
         self._others = 0
-        self.notes: list[str] = []
 
-    def decode(self, data: bytes) -> tuple[Columns, int]:
-        start = 0
-        if self._camera is None:
-            header = read_header_lines(self._path, data)
-            if header is None:
-                return no_events(), 0
-            lines, start = header
-            self._begin(lines)
+    def parse_header(self, data: bytes):
+        return read_header_lines(self._path, data)
+
+    def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         used = (len(data) - start) // PAIR_BYTES * PAIR_BYTES
         pairs = np.frombuffer(data, ">u4", used // 4, start).reshape(-1, 2)
         address = pairs[:, 0].astype(np.uint32)
@@ -106,16 +94,11 @@ class Decoder:
         x, y, p = self._camera.place(address[event].astype(np.int32))
         return Columns(t[event], x, y, p.astype(np.int8)), start + used
 
-    def finish(self, rest: bytes) -> Columns:
-        if self._camera is None:
-            raise RecordingError(f"{self._path}: truncated: it ends inside its header")
-        if rest:
-            self.notes.append(f"the file ends inside an event: the last {len(rest)} bytes were left out")
-        if self._others:
-            self.notes.append(f"{self._others} samples that are no polarity events were left out")
-        return no_events()
+    def late_notes(self) -> list[str]:
+        others = f"{self._others} samples that are no polarity events were left out"
+        return self._unwrap.notes + ([others] if self._others else [])
 
-    def _begin(self, lines: list[str]) -> None:
+    def begin(self, lines: list[str]) -> None:
         chip = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("aechip")), "")
         self._camera = CAMERAS[self._wanted] if self._wanted else self._named(chip)
         self.sensor = self._camera.sensor
@@ -123,7 +106,7 @@ class Decoder:
         if not self._wanted and self._camera is CAMERAS["dvs128"]:
             self.notes.append(
                 ("" if chip else "the file names no camera and was read as DVS128; ")
-                + "addresses as jAER draws them (layout='cifar10dvs' reads them as SpikingJelly, 'tonic' as tonic)"
+                + "addresses as jAER draws them (--layout cifar10dvs reads them as SpikingJelly, tonic as tonic)"
             )
 
     def _named(self, chip: str) -> Camera:
@@ -131,5 +114,7 @@ class Decoder:
         if known:
             return CAMERAS[known.group()]
         if chip:
-            raise RecordingError(f"{self._path}: unknown camera {chip!r}; say layout= one of {', '.join(CAMERAS)}")
+            raise RecordingError(
+                f"{self._path}: unknown camera {chip!r}; say --layout with one of {', '.join(CAMERAS)}"
+            )
         return CAMERAS["dvs128"]

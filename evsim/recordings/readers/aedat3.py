@@ -14,9 +14,10 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.aedat_header import aedat_version, read_header_lines
-from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, join, no_events, read_decoded
-from evsim.recordings.gesture_labels import Trial, gesture_trial
+from evsim.recordings.decoding import Columns, join, no_events
+from evsim.recordings.discover import only_one
+from evsim.recordings.gesture_labels import WHOLE, Trial, gesture_trial
+from evsim.recordings.header_decoder import HeaderDecoder
 from evsim.recordings.options import ReadOptions
 
 HEADER_END = b"#!END-HEADER"
@@ -32,57 +33,43 @@ SENSORS = {
     "DAVIS640": (480, 640),
 }
 
+HOLDS_MANY = True
+
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the signature of version 3.1 is there."""
     return aedat_version(head) == b"3.1"
 
 
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of the file, or of one gesture of it."""
-    return read_decoded(path, Decoder(path, options))
-
-
-class Decoder:
+class Decoder(HeaderDecoder):
     """Header, then packets, each decoded when it is whole."""
 
-    unit = "us"
-    sensor: tuple[int, int] | None = None
     layout = "AEDAT 3.1"
+    record = "a packet"
 
     def __init__(self, path, options: ReadOptions) -> None:
-        self._path = path
-        self._begun = False
+        super().__init__(path, options)
         self._invalid = 0
         self._trial: Trial | None = gesture_trial(Path(path), options.index)
-        self.label = self._trial.label if self._trial else None
-        self.notes: list[str] = list(self._trial.notes) if self._trial else []
+        if self._trial:
+            self.label, self.notes = self._trial.label, list(self._trial.notes)
+        elif options.index != WHOLE:
+            only_one(path, options.index)
 
-    def decode(self, data: bytes) -> tuple[Columns, int]:
-        at = 0
-        if not self._begun:
-            header = read_header_lines(self._path, data, HEADER_END)
-            if header is None:
-                return no_events(), 0
-            lines, at = header
-            self._begin(lines)
-        pieces = []
+    def parse_header(self, data: bytes):
+        return read_header_lines(self._path, data, HEADER_END)
+
+    def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
+        pieces, at = [], start
         while (end := self._packet_end(data, at)) is not None:
             pieces.append(self._packet(data, at))
             at = end
         return join(pieces), at
 
-    def finish(self, rest: bytes) -> Columns:
-        if not self._begun:
-            raise RecordingError(f"{self._path}: truncated: it ends inside its header")
-        if rest:
-            self.notes.append(f"the file ends inside a packet: the last {len(rest)} bytes were left out")
-        if self._invalid:
-            self.notes.append(f"{self._invalid} events marked invalid were left out")
-        return no_events()
+    def late_notes(self) -> list[str]:
+        return [f"{self._invalid} events marked invalid were left out"] if self._invalid else []
 
-    def _begin(self, lines: list[str]) -> None:
-        self._begun = True
+    def begin(self, lines: list[str]) -> None:
         kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("Format")), "RAW")
         if kind != "RAW":
             raise RecordingError(f"{self._path}: AEDAT 3.1 in format {kind!r}; expected RAW")

@@ -13,11 +13,11 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.aedat_header import aedat_version
-from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, join, no_events, read_decoded
+from evsim.recordings.decoding import Columns, join
 from evsim.recordings.discover import choose
 from evsim.recordings.dv_description import event_streams
 from evsim.recordings.flatbuffer import Flatbuffer
+from evsim.recordings.header_decoder import HeaderDecoder
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.packing import unpack_lz4, unpack_zstd
 
@@ -29,41 +29,29 @@ MAX_PACKET_BYTES = 2**26
 EVENT = np.dtype({"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "u1"], "offsets": [0, 8, 10, 12],
                   "itemsize": 16})  # fmt: skip
 
+HOLDS_MANY = True
+
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the signature of version 4 is there."""
     return aedat_version(head) == b"4.0"
 
 
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of one stream."""
-    return read_decoded(path, Decoder(path, options))
-
-
-class Decoder:
+class Decoder(HeaderDecoder):
     """Header, then packets, each unpacked when it is whole."""
 
-    unit = "us"
-    label = None
-    sensor: tuple[int, int] | None = None
     layout = "AEDAT 4"
+    record = "a packet"
 
     def __init__(self, path, options: ReadOptions) -> None:
-        self._path = path
-        self._index = options.index
+        super().__init__(path, options)
         self._stream: int | None = None
         self._unpack = None
         self._table = -1  # where the packets end, once a writer has closed the file
         self._at = 0
-        self.notes: list[str] = []
 
-    def decode(self, data: bytes) -> tuple[Columns, int]:
-        at = 0
-        if self._stream is None:
-            at = self._begin(data)
-            if at is None:
-                return no_events(), 0
-        pieces = []
+    def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
+        pieces, at = [], start
         while (end := self._packet_end(data, at)) is not None:
             stream, size = PACKET.unpack_from(data, at)
             if stream == self._stream:
@@ -74,14 +62,7 @@ class Decoder:
         self._at += at
         return join(pieces), at
 
-    def finish(self, rest: bytes) -> Columns:
-        if self._stream is None:
-            raise RecordingError(f"{self._path}: truncated: it ends inside its header")
-        if rest:
-            self.notes.append(f"the file ends inside a packet: the last {len(rest)} bytes were left out")
-        return no_events()
-
-    def _begin(self, data: bytes) -> int | None:
+    def parse_header(self, data: bytes):
         start = len(SIGNATURE)
         if len(data) < start + 4:
             return None
@@ -89,9 +70,10 @@ class Decoder:
         if size > MAX_HEADER_BYTES:
             raise RecordingError(f"{self._path}: damaged: a header of {size} bytes")
         end = start + 4 + size
-        if len(data) < end:
-            return None
-        header = Flatbuffer(self._path, data[start:end], b"IOHE")
+        return (data[start:end], end) if len(data) >= end else None
+
+    def begin(self, data: bytes) -> None:
+        header = Flatbuffer(self._path, data, b"IOHE")
         compression, table = header.field(0), header.field(1)
         method = header.number("<i", compression) if compression is not None else 0
         if method not in UNPACK:
@@ -99,13 +81,12 @@ class Decoder:
         self._unpack = UNPACK[method]
         self._table = header.number("<q", table) if table is not None else -1
         text, length = header.vector(2, 1)
-        self._choose(event_streams(self._path, data[start + text : start + text + length]))
-        return end
+        self._choose(event_streams(self._path, data[text : text + length]))
 
     def _choose(self, streams: dict[int, tuple[int, int] | None]) -> None:
         if not streams:
             raise RecordingError(f"{self._path}: AEDAT 4 without a stream of events")
-        key, notes = choose(self._path, [str(number) for number in streams], self._index)
+        key, notes = choose(self._path, [str(number) for number in streams], self._options.index)
         self._stream = int(key)
         self.sensor = streams[self._stream]
         self.layout = f"AEDAT 4, event stream {self._stream}"

@@ -11,8 +11,8 @@ import numpy as np
 
 from evsim.arithmetic.kernel import kernel
 from evsim.errors import RecordingError
-from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, no_events, read_decoded
+from evsim.recordings.decoding import Columns
+from evsim.recordings.header_decoder import HeaderDecoder
 from evsim.recordings.options import ReadOptions
 
 MAGIC = b"Event Stream"
@@ -28,49 +28,27 @@ def recognises(path: Path, head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of the file."""
-    return read_decoded(path, Decoder(path, options))
-
-
-class Decoder:
+class Decoder(HeaderDecoder):
     """The header of twenty bytes, then events of one or five."""
 
-    unit = "us"
-    label = None
-    sensor: tuple[int, int] | None = None
     layout = "Event Stream"
 
     def __init__(self, path, options: ReadOptions) -> None:
-        self._path = path
+        super().__init__(path, options)
         self._t = np.int64(0)
-        self.notes: list[str] = []
 
-    def decode(self, data: bytes) -> tuple[Columns, int]:
-        start = 0
-        if self.sensor is None:
-            if len(data) < HEADER_BYTES:
-                return no_events(), 0
-            self._begin(data)
-            start = HEADER_BYTES
+    def parse_header(self, data: bytes):
+        return (data[:HEADER_BYTES], HEADER_BYTES) if len(data) >= HEADER_BYTES else None
+
+    def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         found = np.frombuffer(data, np.uint8)[start:]
         size = found.size // EVENT_BYTES
         t, p = np.empty(size + 1, np.int64), np.empty(size + 1, np.int8)
         x, y = np.empty((2, size + 1), np.int32)
         n, used, self._t = _decode_bytes(found, self._t, t, x, y, p)
-        height, width = self.sensor
-        if n and not (int(x[:n].max()) < width and int(y[:n].max()) < height):
-            raise RecordingError(f"{self._path}: an event lies outside the sensor of {height}x{width} it names")
-        return Columns(t[:n], x[:n], height - 1 - y[:n], p[:n]), start + used
+        return Columns(t[:n], x[:n], self.sensor[0] - 1 - y[:n], p[:n]), start + used
 
-    def finish(self, rest: bytes) -> Columns:
-        if self.sensor is None:
-            raise RecordingError(f"{self._path}: truncated: {len(rest)} bytes are no whole header")
-        if rest:
-            self.notes.append(f"the file ends inside an event: the last {len(rest)} bytes were left out")
-        return no_events()
-
-    def _begin(self, data: bytes) -> None:
+    def begin(self, data: bytes) -> None:
         version = ".".join(str(part) for part in data[12:15])
         if data[12] != 2:
             raise RecordingError(f"{self._path}: Event Stream version {version}; expected 2")

@@ -10,7 +10,7 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.arrays import image_of
-from evsim.recordings.discover import one_line
+from evsim.recordings.discover import one_line, only_one
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.pixels import n_means
 from evsim.recordings.recording import ImageRecording
@@ -35,6 +35,7 @@ def _kind(head: bytes) -> str | None:
 
 def read(path: Path, options: ReadOptions) -> ImageRecording:
     """The image, resized and normalised as the options say."""
+    only_one(path, options.index)
     with open(path, "rb") as file:
         kind = _kind(file.read(16))
     pixels, mode = _pixels(path, options)
@@ -56,7 +57,7 @@ def _pixels(path: Path, options: ReadOptions) -> tuple[np.ndarray, str]:
                     f"{path}: an image of {image.height}x{image.width} in mode {image.mode}; expected at most "
                     f"{most} pixels in a file of this size, in mode {', '.join(GREY + COLOUR)}"
                 )
-            grey = image.mode in GREY and n_means(options.normalise) == 1
+            grey = image.mode in GREY and n_means(options.normalise or options.trained_with) == 1
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
             return pixels[..., None] if grey else pixels, image.mode
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

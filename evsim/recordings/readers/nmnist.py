@@ -12,22 +12,19 @@ import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, read_decoded
+from evsim.recordings.decoding import Columns
 from evsim.recordings.options import ReadOptions
+from evsim.recordings.wrapping import Unwrap
 
 EVENT_BYTES = 5
 CLOCK_ROW = 240
 CLOCK_TICK = 2**13
+TIME_BITS = 23
 
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the name ends in .bin: the format has nothing else to be known by."""
     return path.suffix.lower() == ".bin"
-
-
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of one recording."""
-    return read_decoded(path, Decoder(path, options))
 
 
 def decode(data: np.ndarray) -> RawEvents:
@@ -47,6 +44,7 @@ class Decoder:
     def __init__(self, path, options: ReadOptions) -> None:
         self._path = path
         self._ticks = 0
+        self._unwrap = Unwrap(TIME_BITS)
         self._bytes = 0
         self.notes: list[str] = []
 
@@ -58,11 +56,9 @@ class Decoder:
         clock = y == CLOCK_ROW
         ticks = self._ticks + np.cumsum(clock)
         self._ticks = int(ticks[-1]) if ticks.size else self._ticks
-        t += CLOCK_TICK * ticks
         event = ~clock
-        columns = Columns(
-            t[event], x[event].astype(np.int32), y[event].astype(np.int32), (high >> 7)[event].view(np.int8)
-        )
+        t = self._unwrap(t[event]) + CLOCK_TICK * ticks[event]
+        columns = Columns(t, x[event].astype(np.int32), y[event].astype(np.int32), (high >> 7)[event].view(np.int8))
         return columns, used
 
     def finish(self, rest: bytes) -> Columns:
@@ -71,4 +67,5 @@ class Decoder:
             raise RecordingError(
                 f"{self._path}: truncated or not N-MNIST: {size} bytes is not a multiple of {EVENT_BYTES}"
             )
+        self.notes += self._unwrap.notes
         return self.decode(b"")[0]

@@ -8,6 +8,9 @@ from evsim.recordings.bare_array import recording_of
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.safe_npy import MAGIC, read_npy
 
+LAYOUTS = ("events", "frames", "image", "chw", "hwc")
+TAKES_ORDER = True
+
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether the NumPy signature is there."""

@@ -11,10 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from evsim.errors import RecordingError
-from evsim.recordings.check import RawEvents
-from evsim.recordings.decoding import Columns, no_events, read_decoded
+from evsim.recordings.decoding import Columns
+from evsim.recordings.header_decoder import HeaderDecoder
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.prophesee_header import begins_with_header, evt_version, read_header, sensor_of_header
+from evsim.recordings.prophesee_header import (
+    begins_with_header,
+    evt_version,
+    first_time_of_header,
+    read_header,
+    sensor_of_header,
+)  # fmt: skip
 from evsim.recordings.wrapping import Unwrap
 
 EVENT_BYTES = 8
@@ -31,54 +37,40 @@ def recognises(path: Path, head: bytes) -> bool:
     return len(kind) == 2 and kind[0] in EVENT_TYPES and kind[1] == EVENT_BYTES
 
 
-def read(path: Path, options: ReadOptions) -> RawEvents:
-    """All events of the file."""
-    return read_decoded(path, Decoder(path, options))
-
-
-class Decoder:
+class Decoder(HeaderDecoder):
     """Header, type and size, then records."""
 
-    unit = "us"
-    label = None
-    sensor: tuple[int, int] | None = None
     layout = "Prophesee DAT"
 
     def __init__(self, path, options: ReadOptions) -> None:
-        self._path = path
+        super().__init__(path, options)
         self._bits = None
+        self._first_time = 0
         self._unwrap = Unwrap(32)
-        self.notes: list[str] = []
 
-    def decode(self, data: bytes) -> tuple[Columns, int]:
-        start = 0
-        if self._bits is None:
-            start = self._begin(data)
-            if start is None:
-                return no_events(), 0
+    def read_records(self, data: bytes, start: int) -> tuple[Columns, int]:
         used = (len(data) - start) // EVENT_BYTES * EVENT_BYTES
         records = np.frombuffer(data, "<u4", used // 4, start).reshape(-1, 2)
-        t = self._unwrap(records[:, 0].astype(np.int64))
+        t = self._unwrap(records[:, 0].astype(np.int64)) + self._first_time
         x, y, p = (records[:, 1] >> np.uint32(shift) & np.uint32((1 << bits) - 1) for shift, bits in self._bits)
         return Columns(t, x.astype(np.int32), y.astype(np.int32), p.astype(np.int8)), start + used
 
-    def finish(self, rest: bytes) -> Columns:
-        if self._bits is None:
-            raise RecordingError(f"{self._path}: truncated: it ends inside its header")
-        if rest:
-            self.notes.append(f"the file ends inside an event: the last {len(rest)} bytes were left out")
-        return no_events()
+    def late_notes(self) -> list[str]:
+        return self._unwrap.notes
 
-    def _begin(self, data: bytes) -> int | None:
+    def parse_header(self, data: bytes):
         header = read_header(self._path, data)
         if header is None or len(data) < header[1] + 2:
             return None
         fields, start = header
-        kind, size = data[start], data[start + 1]
+        return (fields, *data[start : start + 2]), start + 2
+
+    def begin(self, header: tuple[dict[str, str], int, int]) -> None:
+        fields, kind, size = header
         if kind not in EVENT_TYPES or size != EVENT_BYTES:
             raise RecordingError(f"{self._path}: DAT events of type {kind} and {size} bytes; expected 0 or 12, and 8")
         version = fields.get("version", "2")
         self._bits = OLD if version in ("0", "1") else NEW
         self.sensor = sensor_of_header(fields)
+        self._first_time = first_time_of_header(self._path, fields, self.notes)
         self.layout = f"Prophesee DAT version {version}"
-        return start + 2

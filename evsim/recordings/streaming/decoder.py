@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from evsim.errors import RecordingError
 from evsim.recordings import readers
-from evsim.recordings.check import MICROSECONDS
+from evsim.recordings.clock import Clock
+from evsim.recordings.column_order import is_order
 from evsim.recordings.decoding import Columns
 from evsim.recordings.discover import formats_of
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.read import refused
+from evsim.recordings.read import check_layout, refused
 from evsim.recordings.streaming.events import Events
-from evsim.recordings.text_columns import ORDERS
 
 __all__ = ["StreamDecoder"]
 
 HEAD_BYTES = 4096
+TEXT_ORDER = "infer txyp"
+"""Text without names: t, x, y, p wherever the first values allow it, for a stream cannot wait for more of them."""
 
 
 class StreamDecoder:
     """Finds out what a stream is by its first bytes, then decodes it; an unfinished event waits for the next block.
 
-    Text without a line of names has the columns t, x, y, p unless `layout` says another order.
+    Text without a line of names has the columns t, x, y, p unless its values forbid it, or `layout` says another order.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class StreamDecoder:
         Of the source: for messages, and the formats that are known by their names.
     layout : str, optional
         The name of a reader, or the order of the columns of text, such as ``xypt``.
+    options : ReadOptions, optional
+        What else is known: `unit`, and a `layout` in place of the other.
 
     Raises
     ------
@@ -39,21 +42,33 @@ class StreamDecoder:
         No such layout.
     """
 
-    def __init__(self, name: str, layout: str | None = None) -> None:
+    def __init__(self, name: str, layout: str | None = None, options: ReadOptions | None = None) -> None:
         self.name = name
-        self._order = layout if layout in ORDERS else "txyp"
+        options = options or ReadOptions()
+        self._options = options if layout is None else replace(options, layout=layout)
+        self._clock = Clock(name, self._options.unit)
         self._known = {short: module for short, module in formats_of(readers).items() if hasattr(module, "Decoder")}
-        if layout not in (None, *ORDERS, *self._known):
-            raise RecordingError(f"layout {layout!r} cannot be followed; expected one of {', '.join(self._known)}")
+        layout = self._options.layout
+        words = [word for module in self._known.values() for word in getattr(module, "LAYOUTS", ())]
+        if layout not in (None, *self._known, *words) and not is_order(layout):
+            raise RecordingError(
+                f"{name}: layout {layout!r} cannot be followed; expected one of {', '.join((*self._known, *words))} or "
+                "an order of columns such as txyp (--layout)"
+            )
         self._decoder = None
-        if layout is not None:
-            self._begin("text" if layout in ORDERS else layout)
+        if layout in self._known or is_order(layout):
+            self._begin("text" if is_order(layout) else layout)
         self._rest = b""
 
     @property
     def sensor(self) -> tuple[int, int] | None:
         """Height and width where the stream tells; known once there are events."""
         return self._decoder.sensor if self._decoder else None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found and assumed so far."""
+        return [*(self._decoder.notes if self._decoder else ()), *self._clock.notes]
 
     def feed(self, block: bytes) -> Events:
         """The events that are complete by now."""
@@ -84,6 +99,7 @@ class StreamDecoder:
             return False
         for short, reader in self._known.items():
             if reader.recognises(Path(self.name), head):
+                check_layout(self.name, reader, self._options.layout)
                 self._begin(short)
                 return True
         if is_whole:
@@ -91,15 +107,10 @@ class StreamDecoder:
         return False
 
     def _begin(self, short: str) -> None:
-        options = ReadOptions(layout=self._order if short == "text" else None)
+        options = self._options
+        if short == "text" and not is_order(options.layout):
+            options = replace(options, layout=TEXT_ORDER)
         self._decoder = self._known[short].Decoder(Path(self.name), options)
 
     def _events(self, columns: Columns) -> Events:
-        t = np.asarray(columns.t)
-        scale = MICROSECONDS[self._decoder.unit or "us"]
-        if t.dtype.kind == "f":
-            scaled = t * scale
-            if not np.array_equal(np.rint(scaled), scaled):
-                raise RecordingError(f"{self.name}: time stamps with fractions; expected whole microseconds")
-            return Events(scaled.astype(np.int64), columns.x, columns.y, columns.p)
-        return Events(t.astype(np.int64) * scale, columns.x, columns.y, columns.p)
+        return Events(self._clock.read(columns.t, self._decoder.unit), columns.x, columns.y, columns.p)

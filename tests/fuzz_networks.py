@@ -1,0 +1,127 @@
+"""Small sound checkpoints and weights files of every wrapper and family, for the fuzzer."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import safetensors.numpy
+
+from evsim import networks
+from evsim.checkpoints.weights import Weights, write_weights
+from tests.checkpoint_files import (
+    call,
+    integer,
+    mapping,
+    name,
+    namespace,
+    storage,
+    tensor,
+    text,
+    torch_legacy,
+    torch_zip,
+)
+
+ARGUMENTS = {"T": 2, "time_steps": 2, "time_step": 2, "img_size": 32, "num_heads": 2}
+
+
+def small_networks():
+    """(family, hyper-parameters, tensors by name) of the smallest networks of each family."""
+    rng = np.random.default_rng(0)
+    for module in networks.families():
+        for hp in getattr(module, "SMALLEST", ()):
+            live, dead = module.tensor_shapes(hp)
+            shapes = live | {name: shape for name, shape in dead.items() if not name.endswith("*")}
+            tensors = {name: rng.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+            yield module.FAMILY, hp, tensors
+
+
+def write_weights_seeds(folder):
+    """Weights files by name."""
+    paths = {}
+    for number, (family, hp, tensors) in enumerate(small_networks()):
+        header = {
+            "family": family,
+            "title": "a title",
+            "hyper_parameters": json.loads(json.dumps(asdict(hp))),
+            "class_names": [f"class {i}" for i in range(hp.n_classes)] or None,
+            "normalisation": {"mean": [0.5] * hp.in_channels, "std": [0.25] * hp.in_channels},
+            "input": {"split_by": "number", "fit": "crop", "sensor": "34x34"},
+            "assumed": {"tau": "2.0"},
+            "source": {"file": "net.pth", "sha256": "00", "wrapper": "bare state dict"},
+        }
+        paths[f"{family}_{number}"] = folder / f"{family}_{number}.npz"
+        write_weights(paths[f"{family}_{number}"], Weights(tensors, header))
+    return paths
+
+
+def write_checkpoint_seeds(folder):
+    """Checkpoints by name: each family in another wrapper, and what people keep beside the weights."""
+    wrap = (_timm, _lightning, _net, _bare, _compiled, _beside)
+    files = {"safetensors.safetensors": b""}
+    for number, (family, hp, tensors) in enumerate(small_networks()):
+        value, storages = wrap[number % len(wrap)](tensors, _arguments(family, hp))
+        files[f"{family}_{number}.pth"] = torch_zip(value, storages)
+        if number == 0:
+            files["legacy.pth"] = torch_legacy(value, list(storages), _legacy_storages(storages))
+            files["safetensors.safetensors"] = safetensors.numpy.save(tensors)
+    paths = {}
+    for file, data in files.items():
+        paths[file] = folder / file
+        paths[file].write_bytes(data)
+    return paths
+
+
+def pickled_state(tensors, prefix=""):
+    """Opcodes of a state dict, and its storages."""
+    items, storages = {}, {}
+    for key, (name_, array) in enumerate(tensors.items()):
+        strides = np.array(array.strides) // 4
+        items[prefix + name_] = tensor(storage(str(key), numel=array.size), 0, array.shape, map(int, strides))
+        storages[str(key)] = array.tobytes()
+    return mapping(**items), storages
+
+
+def _legacy_storages(storages):
+    return b"".join(np.int64(len(raw) // 4).tobytes() + raw for raw in storages.values())
+
+
+def _arguments(family, hp):
+    """Opcodes of the arguments that a training script would have stored."""
+    words = {"pooling_stat": "1111", "shortcut": "sew", "dvs_mode": "true", "model": family}
+    words |= {"attention": hp.attention} if family == "ablated" else {}
+    return mapping(
+        **{key: integer(value) for key, value in ARGUMENTS.items()}, **{key: text(word) for key, word in words.items()}
+    )
+
+
+def _timm(tensors, arguments):
+    state, storages = pickled_state(tensors, "module.")
+    return mapping(state_dict=state, arch=text("sdt"), epoch=integer(3), args=namespace(arguments)), storages
+
+
+def _lightning(tensors, arguments):
+    state, storages = pickled_state(tensors, "model._orig_mod.")
+    return mapping(state_dict=state, hyper_parameters=arguments, callbacks=b"}"), storages
+
+
+def _net(tensors, arguments):
+    state, storages = pickled_state(tensors)
+    return mapping(net=state, config=name("my.module", "Config") + b")\x81" + arguments + b"b"), storages
+
+
+def _bare(tensors, arguments):
+    """The arguments lie among the tensors."""
+    state, storages = pickled_state(tensors)
+    return state[:-1] + text("args") + arguments + b"u", storages
+
+
+def _compiled(tensors, arguments):
+    state, storages = pickled_state(tensors, "_orig_mod.backbone.")
+    return mapping(model_state_dict=state, args=arguments), storages
+
+
+def _beside(tensors, arguments):
+    state, storages = pickled_state(tensors)
+    path = call("pathlib", "PosixPath", text("out"))
+    array = call("numpy.core.multiarray", "_reconstruct", name("numpy", "ndarray"), integer(0)) + b"(K\x01tb"
+    return mapping(model=state, args=arguments, out=path, dtype=name("torch", "float16"), best=array), storages
