@@ -6,8 +6,10 @@ import pytest
 from evsim.engine.current import Current
 from evsim.handlers.neuron_forms.forms import Decay, IntegerLeak, LateReset, Leaky, Norse, Quantiser, Signed
 from evsim.handlers.neuron_forms.population import FormPopulation, population
+from tests.contract import needs_jit
 
 torch = pytest.importorskip("torch")
+pytestmark = needs_jit
 
 N_STEPS, N_NEURONS, N_CHANNELS = 6, 4096, 64
 PRIMES = np.float32(1 / np.array([2, 3, 5, 7, 11, 13, 17, 19] * 8))  # no two channels alike

@@ -316,7 +316,7 @@ def _advance(
 ):  # fmt: skip
     n_places, n_channels = value.shape
     is_by_place = bias.shape[0] > 1
-    n, n_awake, n_caught_up, n_biased, n_touched = 0, 0, 0, 0, 0
+    n, n_awake, n_caught_up, n_biased, n_touched = np.int64(0), 0, 0, 0, 0
     n_with_bias, n_sleepless_with_bias = _count_biased(bias[0], awake[0])
     for place in range(n_places):
         b = place if is_by_place else 0

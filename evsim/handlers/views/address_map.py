@@ -148,7 +148,7 @@ def _mark_links(address, payload, start, target, marks, n_targets, values, posit
             marks[target[link]] = 1
             if payload.size:
                 values[target[link]] = payload[event]
-    lanes.list_nonzero(marks, n_targets, 0, positions, 0)
+    lanes.list_nonzero(marks, n_targets, 0, positions, np.int64(0))
 
 
 @kernel(error_model="numpy")
