@@ -13,11 +13,11 @@ from evsim.engine.ledger import OpCounts
 # --- projections ------------------------------------------------------------------------------------------------------
 
 
-def conv2d(x, weight, stride=1, padding=0, groups=1):
-    """x [height, width, c_in], weight [c_out, c_in / groups, k, k] -> float64 [out_height, out_width, c_out]."""
-    c_out, c_in, kernel, _ = weight.shape
-    out = np.zeros((*_out_size(x.shape, kernel, stride, padding), c_out))
-    for y, x_out, patch in _patches(x.astype(np.float64), kernel, stride, padding, 0.0):
+def conv2d(x, weight, stride=1, padding=0, groups=1, dilation=1):
+    """x [height, width, c_in], weight [c_out, c_in / groups, ky, kx] -> float64 [out_height, out_width, c_out]."""
+    c_out, c_in, *kernel = weight.shape
+    out = np.zeros((*_out_size(x.shape, kernel, stride, padding, dilation), c_out))
+    for y, x_out, patch in _patches(x.astype(np.float64), kernel, stride, padding, 0.0, dilation):
         for group in range(groups):
             operand = patch[:, :, group * c_in : (group + 1) * c_in].transpose(2, 0, 1)
             channels = slice(group * c_out // groups, (group + 1) * c_out // groups)
@@ -25,14 +25,14 @@ def conv2d(x, weight, stride=1, padding=0, groups=1):
     return out
 
 
-def conv2d_counts(x, weight_shape, stride=1, padding=0, groups=1):
+def conv2d_counts(x, weight_shape, stride=1, padding=0, groups=1, dilation=1):
     """The counts of one step, and which output places were reached by an event [out_height, out_width]."""
     ones = np.ones(weight_shape)
 
     def fan_out(operand):
-        return int(conv2d(operand, ones, stride, padding, groups).sum())
+        return int(conv2d(operand, ones, stride, padding, groups, dilation).sum())
 
-    reached = conv2d(x != 0, ones, stride, padding, groups) > 0
+    reached = conv2d(x != 0, ones, stride, padding, groups, dilation) > 0
     return _projection_counts(x, fan_out, int(reached.sum())), reached.any(axis=-1)
 
 
@@ -111,27 +111,27 @@ class Neurons:
 # --- pooling ----------------------------------------------------------------------------------------------------------
 
 
-def spike_max_pool(x, kernel, stride=1, padding=0):
+def spike_max_pool(x, kernel, stride=1, padding=0, dilation=1, ceil=False):
     """x bool [height, width, c] -> bool [out_height, out_width, c], counts: one comparison a spike and window."""
-    out = np.zeros((*_out_size(x.shape, kernel, stride, padding), x.shape[2]), bool)
+    out = np.zeros((*_out_size(x.shape, kernel, stride, padding, dilation, ceil), x.shape[2]), bool)
     comparisons = 0
-    for y, x_out, patch in _patches(x, kernel, stride, padding, False):
+    for y, x_out, patch in _patches(x, kernel, stride, padding, False, dilation, ceil):
         out[y, x_out] = patch.any(axis=(0, 1))
         comparisons += int(patch.sum())
     return out, OpCounts(comparisons=comparisons)
 
 
-def current_max_pool(value, touched, kernel, stride=1, padding=0):
+def current_max_pool(value, touched, kernel, stride=1, padding=0, dilation=1, ceil=False):
     """value [height, width, c], touched [height, width] -> pooled value, pooled touched, counts.
 
     A window that nobody touched is left alone.
     """
     n_channels = value.shape[2]
     real = np.ones((*value.shape[:2], 1))
-    size = _out_size(value.shape, kernel, stride, padding)
+    size = _out_size(value.shape, kernel, stride, padding, dilation, ceil)
     out, out_touched = np.zeros((*size, n_channels)), np.zeros(size, bool)
     n_values = n_windows = 0
-    patches = _patches(np.dstack([value, touched, real]), kernel, stride, padding, -np.inf)
+    patches = _patches(np.dstack([value, touched, real]), kernel, stride, padding, -np.inf, dilation, ceil)
     for y, x_out, patch in patches:
         if patch[:, :, n_channels].max() == 1:
             out[y, x_out] = patch[:, :, :n_channels].max(axis=(0, 1))
@@ -213,17 +213,34 @@ def readout(value, bias):
 # --- windows ----------------------------------------------------------------------------------------------------------
 
 
-def _out_size(shape, kernel, stride, padding):
-    return tuple((side + 2 * padding - kernel) // stride + 1 for side in shape[:2])
+def pair(value):
+    """Of rows and columns."""
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _patches(x, kernel, stride, padding, outside):
+def _out_size(shape, kernel, stride, padding, dilation=1, ceil=False):
+    sizes = zip(shape[:2], *map(pair, (kernel, stride, padding, dilation)), strict=True)
+    return tuple(len(list(_origins(*size, ceil))) for size in sizes)
+
+
+def _origins(side, kernel, stride, padding, dilation, ceil):
+    """Where windows along one axis begin: inside the padded map; with `ceil` the last may reach beyond it."""
+    for origin in range(-padding, side + padding, stride):
+        is_inside = origin + (kernel - 1) * dilation < side + padding
+        may_reach_beyond = ceil and origin < side and origin - stride + (kernel - 1) * dilation < side + padding - 1
+        if is_inside or may_reach_beyond:
+            yield origin
+
+
+def _patches(x, kernel, stride, padding, outside, dilation=1, ceil=False):
     """(row, col, the window of x there) for every output place; beyond the border x holds `outside`."""
-    padded = np.pad(x, ((padding, padding), (padding, padding), (0, 0)), constant_values=outside)
-    height, width = _out_size(x.shape, kernel, stride, padding)
+    (ky, kx), (sy, sx), (py, px), (dy, dx) = map(pair, (kernel, stride, padding, dilation))
+    beyond = ((py, py + ky * dy), (px, px + kx * dx), (0, 0))
+    padded = np.pad(x, beyond, constant_values=outside)
+    height, width = _out_size(x.shape, kernel, stride, padding, dilation, ceil)
     for y in range(height):
         for col in range(width):
-            yield y, col, padded[y * stride :, col * stride :][:kernel, :kernel]
+            yield y, col, padded[y * sy :: dy, col * sx :: dx][:ky, :kx]
 
 
 # --- spiking self-attention and sums of spike streams -----------------------------------------------------------------

@@ -140,7 +140,9 @@ def _is_called(handler, inbox, called):
 
 
 def _fires_alone(handler):
-    return isinstance(handler, Population) and bool(neurons_of(handler).fires_alone().any())
+    if type(handler) is Population:
+        return bool(neurons_of(handler).fires_alone().any())
+    return getattr(handler, "wakes_itself", False)
 
 
 def _traffic(network, name, inbox, out):
@@ -157,11 +159,11 @@ def _traffic(network, name, inbox, out):
 def _conv2d(handler, step, inbox, currents, memory):
     window = handler.window
     x = dense(inbox, "spikes", handler.n_inputs).reshape(window.height, window.width, handler.n_in)
-    geometry = (window.stride, window.padding, handler.groups)
+    geometry = (window.stride, window.padding, handler.groups, window.dilation)
     weight = handler.weight
     counts, reached = naive.conv2d_counts(x, weight.shape, *geometry)
     rows = currents.at(handler.current, step)
-    _add(rows, naive.conv2d(x, weight, *geometry), reached)
+    add_rows(rows, naive.conv2d(x, weight, *geometry), reached)
     return None, _unless_held(
         _cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out, handler.current
     )
@@ -173,13 +175,14 @@ def _linear(handler, step, inbox, currents, memory):
     weight = handler.weight[:, :, 0, 0]
     counts, reached = naive.linear_counts(x, len(weight))
     rows = currents.at(handler.current, step)
-    _add(rows, naive.linear(x, weight), reached)
+    add_rows(rows, naive.linear(x, weight), reached)
     return None, _unless_held(
         _cause(handler, inbox, rows), memory, counts, int(reached.sum()) * handler.n_out, handler.current
     )
 
 
-def _add(rows, value, reached):
+def add_rows(rows, value, reached):
+    """rows += value, and what was reached is touched."""
     rows.value += value.reshape(rows.value.shape)
     rows.touched |= reached.reshape(-1)
 
@@ -218,7 +221,7 @@ def _population(handler, step, inbox, currents, memory):
 def _spike_max_pool(handler, step, inbox, currents, memory):
     window = handler.window
     x = dense(inbox, "spikes", handler.n_inputs).reshape(window.height, window.width, -1) != 0
-    return naive.spike_max_pool(x, window.kernel, window.stride, window.padding)
+    return naive.spike_max_pool(x, *_pool_of(window))
 
 
 @twin_of(CurrentMaxPool)
@@ -226,11 +229,15 @@ def _current_max_pool(handler, step, inbox, currents, memory):
     window, source = handler.window, currents.at(handler.source, step)
     value = source.value.reshape(window.height, window.width, -1)
     touched = source.touched.reshape(window.height, window.width)
-    pooled, reached, counts = naive.current_max_pool(value, touched, window.kernel, window.stride, window.padding)
-    _add(currents.at(handler.target, step), pooled, reached)
+    pooled, reached, counts = naive.current_max_pool(value, touched, *_pool_of(window))
+    add_rows(currents.at(handler.target, step), pooled, reached)
     can_hold = len(handler.wakers) == 1 and handler.target.writers[0] == handler.name
     n_copied = int(reached.sum()) * handler.source.n_channels
     return None, _unless_held(source.cause if can_hold else None, memory, counts, n_copied, handler.target)
+
+
+def _pool_of(window):
+    return window.kernel, window.stride, window.padding, window.dilation, window.ceil
 
 
 @twin_of(PlaneDilation)
@@ -250,7 +257,7 @@ def _coincidence(handler, step, inbox, currents, memory):
 def _token_sum(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs).reshape(-1, handler.current.n_channels) != 0
     total, counts = naive.token_sum(x)
-    _add(currents.at(handler.current, step), total, x.any(keepdims=True))
+    add_rows(currents.at(handler.current, step), total, x.any(keepdims=True))
     return None, counts
 
 
@@ -265,7 +272,7 @@ def _gate(handler, step, inbox, currents, memory):
 def _token_mean(handler, step, inbox, currents, memory):
     source = currents.at(handler.source, step)
     mean, counts = naive.token_mean(source.value, source.touched)
-    _add(currents.at(handler.target, step), mean, source.touched.any(keepdims=True))
+    add_rows(currents.at(handler.target, step), mean, source.touched.any(keepdims=True))
     return None, counts
 
 
@@ -276,7 +283,7 @@ def _dual_product(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs).reshape(n_tokens, n_heads, -1).transpose(1, 2, 0) != 0
     product = naive_dssa.attention_output if handler.half else naive_dssa.attention_map
     value = product(currents.at(handler.y, step).value + handler.bias, x, handler.scale)
-    _add(currents.at(handler.current, step), value.transpose(2, 0, 1), x.any(axis=(0, 1)))
+    add_rows(currents.at(handler.current, step), value.transpose(2, 0, 1), x.any(axis=(0, 1)))
     bias_half = handler.bias.reshape(n_heads, 2, -1)[:, handler.half]
     return None, naive_dssa.product_counts(x, value.shape[1], bias_half, handler.y.n_places)
 
@@ -293,7 +300,7 @@ def _real_linear(handler, step, inbox, currents, memory):
     if not source.touched[0]:
         return None, OpCounts()
     logits, counts = naive.real_linear(source.value[0], handler.weight)
-    _add(currents.at(handler.target, step), logits, np.array([True]))
+    add_rows(currents.at(handler.target, step), logits, np.array([True]))
     return None, counts
 
 
@@ -302,7 +309,7 @@ def _ssa(handler, step, inbox, currents, memory):
     n_places, n_channels = handler.current.n_places, handler.current.n_channels
     q, k, v = (dense(inbox, port, n_places * n_channels).reshape(n_places, n_channels) != 0 for port in "qkv")
     value, reached, counts = naive.ssa(q, k, v, handler.n_heads, float(handler.scale), handler.order)
-    _add(currents.at(handler.current, step), value, reached)
+    add_rows(currents.at(handler.current, step), value, reached)
     return None, counts
 
 
@@ -315,7 +322,7 @@ def _spike_sum(handler, step, inbox, currents, memory):
 def _spike_mean(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs).reshape(-1, handler.current.n_channels)
     mean, counts = naive.spike_mean(x)
-    _add(currents.at(handler.current, step), mean, x.any(keepdims=True).any(axis=1))
+    add_rows(currents.at(handler.current, step), mean, x.any(keepdims=True).any(axis=1))
     return None, counts
 
 
@@ -334,3 +341,6 @@ def assert_same_run(network, result, recorder, expected):
         assert name == INPUT or len(expected.sent[name, step]) == 0, f"{name} was not called at step {step}"
     logits = expected.logits_by_step(network, result.n_steps)
     np.testing.assert_allclose(result.logits_by_step, logits, rtol=1e-5, atol=1e-5)
+
+
+from tests import twins_general  # noqa: E402, F401  (registers its twins)

@@ -10,7 +10,12 @@ from evsim.arithmetic.kernel_cache import compiled
 
 __all__ = ["kernel"]
 
-_SHARED = ("arithmetic/lanes.py", "arithmetic/whole_lanes.py", "handlers/projections/gather.py")
+_SHARED = (
+    "arithmetic/lanes.py",
+    "arithmetic/whole_lanes.py",
+    "handlers/projections/gather.py",
+    "handlers/neuron_forms/arithmetic.py",
+)
 """Files, seen from the package's folder, whose kernels are compiled into those of other files."""
 
 

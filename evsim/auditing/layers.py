@@ -178,8 +178,12 @@ def _layer(network: Network, stage: int, log: SourceLog, steps: tuple[OpCounts, 
 
 
 def _real_operand(geometry: Synapses, steps: tuple[OpCounts, ...]) -> Operand:
-    """A classifier that reads real values: how many were nonzero follows from its products; their sum is not kept."""
-    events = np.array([(counts.macs - counts.zero_macs) // geometry.n_out for counts in steps], np.int64)
+    """A layer that reads real values: how many were nonzero follows from its products; their sum is not kept.
+
+    Exactly, of a linear layer; on the average over the map, of a convolution.
+    """
+    fan_out = geometry.inner_macs / geometry.n_inputs
+    events = np.array([round((counts.macs - counts.zero_macs) / fan_out) for counts in steps], np.int64)
     several = (float("-inf"), 0.5, float("inf"))  # of no use as values: neither binary nor between 0 and 1
     return Operand("real values", geometry.n_inputs, events, np.full(len(steps), np.nan), several, is_real=True)
 
@@ -195,7 +199,9 @@ def _size(network: Network, source: str) -> int:
         return geometry.n_neurons
     if isinstance(geometry, Pool):
         return geometry.n_outputs
-    return geometry.n_places if isinstance(geometry, (Attention, Sum)) else handler.n_inputs
+    if isinstance(geometry, (Attention, Sum)):
+        return geometry.n_places
+    return getattr(handler, "n_outputs", handler.n_inputs)
 
 
 def _population_rate(network: Network, source: str | None, log: SourceLog, n_steps: int) -> float | None:

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 
 from evsim.auditing.layers import AuditedRun, Layer
 from evsim.engine.ledger import OpCounts
-from evsim.handlers.geometry import Attention, Mean, Neurons, Pool, Sum, Synapses
+from evsim.handlers.geometry import (
+    Attention,
+    DenseArray,
+    Elementwise,
+    FixedMap,
+    Mean,
+    Neurons,
+    Pool,
+    Product,
+    Sum,
+    Synapses,
+)
 
 __all__ = ["Claim", "Place", "check_claims", "find_places", "operations"]
 
@@ -88,6 +99,15 @@ def _places_of(layer: Layer) -> Iterator[Place]:
         yield Place(layer.name, "average before the head", n, f"{n:,} additions of real or integer values to a mean")
     if isinstance(geometry, Attention) and counts.scalings and not geometry.scales_by_shift:
         yield Place(layer.name, "scaled product", counts.scalings, f"{counts.scalings:,} products by a scale")
+    if isinstance(geometry, Product) and counts.scalings:
+        yield Place(layer.name, "scaled product", counts.scalings, f"{counts.scalings:,} products by a scale")
+    if isinstance(geometry, Elementwise | FixedMap) and counts.scalings:
+        words = f"{counts.scalings:,} products of finished sums by a constant"
+        yield Place(layer.name, "scaled values", counts.scalings, words)
+    if isinstance(geometry, DenseArray):
+        n = counts.dense_macs + counts.comparisons
+        words = f"{counts.dense_macs:,} products and {counts.comparisons:,} comparisons on whole arrays, events or not"
+        yield Place(layer.name, "dense operation", n, words)
     if isinstance(geometry, Neurons) and (counts.silent_updates or geometry.n_sleepless):
         words = f"{counts.silent_updates:,} of {counts.updates:,} updates are of neurons that no event reached"
         if geometry.n_sleepless:

@@ -15,6 +15,7 @@ _COUNTS = {
     "graded_acs": "of these with a payload other than 1",
     "macs": "MACs (real-valued input)",
     "zero_macs": "of these with an operand of exactly 0",
+    "dense_macs": "dense MACs (operations without an event-driven form)",
     "masks": "masks (AND, select)",
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",

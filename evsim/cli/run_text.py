@@ -123,6 +123,7 @@ _ALSO_COUNTED = {
     "bias_adds": "bias additions",
     "residual_adds": "residual additions",
     "scalings": "scalings",
+    "dense_macs": "dense MACs of operations without an event-driven form",
     "comparisons": "comparisons",
     "weight_reads": "weight reads",
     "state_reads": "state reads",

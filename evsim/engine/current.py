@@ -76,8 +76,8 @@ class Current:
 
     Projections add in place, one after the other: a membrane shortcut is two projections that write one
     Current. A population reads the sum so far at its own stage, and must be woken by every earlier writer.
-    The constant part (folded BatchNorm and layer biases) is kept apart, as one vector: it comes each step
-    without an event.
+    The constant part (folded BatchNorm and layer biases) is kept apart, as one vector, or as one value for each
+    place and channel (position embeddings, borders): it comes each step without an event.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ class Current:
 
     Attributes
     ----------
-    bias : float64 [n_channels]
-        Sum of the biases of the writers joined so far.
+    bias : float64 [n_channels], or [n_places, n_channels] once anybody added one by place
+        Sum of the biases so far.
     writers : list of str
         Names of the writers joined so far, in run order.
     is_whole : bool
@@ -124,10 +124,34 @@ class Current:
         self.writers.append(name)
         self._taker = None
         if bias is not None:
-            self.bias = self.bias + bias
+            self.add_bias(bias)
 
-    def join_reader(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Declare a reader; returns the bias it will see (float32) and the writers that must wake it."""
+    def add_bias(self, bias: np.ndarray) -> None:
+        """Add to the constant part, at build time: [n_channels], or [n_places, n_channels].
+
+        Raises
+        ------
+        NetworkError
+            Another shape.
+        """
+        bias = np.asarray(bias, np.float64)
+        if bias.shape not in ((self.n_channels,), (self.n_places, self.n_channels)):
+            expected = f"{(self.n_channels,)} or {(self.n_places, self.n_channels)}"
+            raise NetworkError(f"a bias of shape {bias.shape} for a current of {expected} (places, channels)")
+        self.bias = self.bias + (bias[0] if bias.ndim > 1 and self.n_places == 1 else bias)
+
+    def join_reader(self, name: str, by_place: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Declare a reader; returns the bias it will see (float32) and the writers that must wake it.
+
+        `by_place`: it can do with a bias that differs from place to place.
+
+        Raises
+        ------
+        NetworkError
+            It cannot, and the bias does.
+        """
+        if self.bias.ndim > 1 and not by_place:
+            raise NetworkError(f"{name}: its current has a bias for each place, expected one for each channel")
         self.readers.append(name)
         self._taker = None
         return self.bias.astype(np.float32), tuple(self.writers)

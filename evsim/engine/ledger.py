@@ -82,6 +82,9 @@ class OpCounts(NamedTuple):
     order_ands : int
         What that choice cost: ANDs of two words of 64 channels, which find the nonzero entries of Q K^T without
         multiplying. The network does not ask for them, so they are part of no other count and have no energy.
+    dense_macs : int
+        Multiply-accumulates of a `DenseNode`, by the formula of its shapes: an operation without an event-driven form,
+        run on whole arrays at every step. Apart from all else, and never in `macs`.
     """
 
     events_in: int = 0
@@ -105,6 +108,7 @@ class OpCounts(NamedTuple):
     acs_kv_first: int = 0
     acs_qk_first: int = 0
     order_ands: int = 0
+    dense_macs: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts._make(map(operator.add, self, other))

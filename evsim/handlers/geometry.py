@@ -15,11 +15,11 @@ import numpy as np
 from evsim.engine.spikes import Spikes
 
 if TYPE_CHECKING:
-    from evsim.handlers.projections.conv import Window
+    from evsim.handlers.window import Window
 
 __all__ = [
-    "Attention", "Geometry", "Mean", "Neurons", "Other", "Output", "Pool", "Sum", "Synapses", "Told",
-    "acs_by_head", "geometry_of", "masks_by_head",
+    "Attention", "DenseArray", "Elementwise", "FixedMap", "Geometry", "Mean", "Neurons", "Other", "Output", "Pool",
+    "Product", "Sum", "Synapses", "Told", "View", "acs_by_head", "geometry_of", "masks_by_head",
 ]  # fmt: skip
 
 
@@ -59,7 +59,8 @@ class Synapses:
 
     @property
     def n_weights(self) -> int:
-        return self.window.kernel**2 * (self.n_in // self.groups) * self.n_out
+        rows, columns = self.window.kernels
+        return rows * columns * (self.n_in // self.groups) * self.n_out
 
     @property
     def dense_macs(self) -> int:
@@ -69,15 +70,8 @@ class Synapses:
     @property
     def inner_macs(self) -> int:
         """The dense products whose input lies inside the map."""
-        w = self.window
-        taps = _inner_taps(w.height, w.out_height, w) * _inner_taps(w.width, w.out_width, w)
-        return taps * (self.n_in // self.groups) * self.n_out
-
-
-def _inner_taps(size: int, out_size: int, window: Window) -> int:
-    """Pairs of an output row and a kernel row that meet a real input row."""
-    rows = (y * window.stride - window.padding + k for y in range(out_size) for k in range(window.kernel))
-    return sum(0 <= row < size for row in rows)
+        rows, columns = (sum(map(len, self.window.taps(axis))) for axis in (0, 1))
+        return rows * columns * (self.n_in // self.groups) * self.n_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +135,13 @@ class Neurons:
     n_sleepless : int or None
         Neurons whose bias alone reaches the threshold, so that they are updated at every step; None where nobody knows,
         as in a trace that did not keep it.
+    n_thresholds : int
+        Comparisons of an update.
     """
 
     n_neurons: int
     n_sleepless: int | None = 0
+    n_thresholds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +177,93 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """The same values at other places, or several streams side by side."""
+
+    n_inputs: int
+    n_outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """One operation at each place: a mask, a scale, an added stream."""
+
+    n_inputs: int
+    n_outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedMap:
+    """Weights that are no parameters and the same for every channel: average pools, wavelets, sums along an axis.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+    n_links : int
+        Pairs of an input and an output place with a weight that is not zero.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    n_links: int
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix product of two operands that both come with the input, `n_batch` times.
+
+    Parameters
+    ----------
+    n_batch, n_rows, n_inner, n_columns : int
+        [n_rows, n_inner] times [n_inner, n_columns].
+    """
+
+    n_batch: int
+    n_rows: int
+    n_inner: int
+    n_columns: int
+
+    @property
+    def n_inputs(self) -> int:
+        return self.n_batch * self.n_inner * (self.n_rows + self.n_columns)
+
+    @property
+    def n_outputs(self) -> int:
+        return self.n_batch * self.n_rows * self.n_columns
+
+    @property
+    def dense_macs(self) -> int:
+        return self.n_outputs * self.n_inner
+
+
+@dataclass(frozen=True, slots=True)
+class DenseArray:
+    """An operation without an event-driven form, on whole arrays at every step."""
+
+    n_inputs: int
+    n_outputs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Anything else."""
 
 
-Geometry = Synapses | Attention | Neurons | Pool | Mean | Sum | Output | Other
+Geometry = (
+    Synapses
+    | Attention
+    | Neurons
+    | Pool
+    | Mean
+    | Sum
+    | Output
+    | View
+    | Elementwise
+    | FixedMap
+    | Product
+    | DenseArray
+    | Other
+)
 
 
 class Told(Protocol):

@@ -78,14 +78,7 @@ class Population:
         leak: int = 1,
         reference_axes: str | None = None,
     ) -> None:
-        self.name, self.shape, self.axes = name, tuple(shape), axes
-        self.reference_axes = reference_axes or _REFERENCE_AXES.get(axes, axes)
-        if math.prod(shape) != current.n_places * current.n_channels:
-            found = (current.n_places, current.n_channels)
-            raise NetworkError(f"{name}: shape {self.shape} does not fit a current of {found} (places, channels)")
-        self.current = current
-        self.bias, self.wakers = current.join_reader(name)
-        self.is_exact = current.is_whole
+        self._join(name, current, shape, axes, reference_axes)
         self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
         self.rate, self.leak = np.float32(rate), np.float32(leak)
         self._constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
@@ -94,8 +87,27 @@ class Population:
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
         self._n_fired, self._last_seen = 0, -1
-        self.is_eager = False
         current.offer(self)
+
+    def _join(
+        self,
+        name: str,
+        current: Current,
+        shape: tuple[int, ...],
+        axes: str,
+        reference_axes: str | None,
+        by_place: bool = False,
+    ) -> None:
+        """What a population of any form is: a name, a shape, a reader of its current."""
+        self.name, self.shape, self.axes = name, tuple(shape), axes
+        self.reference_axes = reference_axes or _REFERENCE_AXES.get(axes, axes)
+        if math.prod(shape) != current.n_places * current.n_channels:
+            found = (current.n_places, current.n_channels)
+            raise NetworkError(f"{name}: shape {self.shape} does not fit a current of {found} (places, channels)")
+        self.current = current
+        self.bias, self.wakers = current.join_reader(name, by_place)
+        self.is_exact = current.is_whole
+        self.is_eager = False
 
     def _take_constants(self, can_fire_alone: np.ndarray) -> None:
         """What follows from the constants, in the arithmetic of the current."""
@@ -213,6 +225,10 @@ class Population:
 
         return charge_of
 
+    def margin(self, address: int, h: float) -> float:
+        """How far H of a neuron is above the threshold; negative: below (for verification)."""
+        return h - float(self.v_threshold)
+
     def overrule(self, address: int, charge: float, spike: bool) -> None:
         """Give one neuron the membrane potential it would have had if it had spiked, or not (for verification)."""
         place, channel = divmod(int(address), self.bias.size)
@@ -222,7 +238,7 @@ class Population:
         """Channels whose bias drives the membrane to the threshold without any event."""
         if self.leak:
             return self.bias + self.v_reset >= self.v_threshold
-        return self.bias > 0
+        return (self.bias > 0) | (self.v_reset >= self.v_threshold)
 
 
 def LIF(name, current, shape, axes, v_threshold=1.0, tau=2.0, v_reset=0.0, **options) -> Population:

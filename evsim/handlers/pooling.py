@@ -16,7 +16,7 @@ from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.geometry import Pool
 from evsim.handlers.held_rows import HeldRows
-from evsim.handlers.projections.conv import Window
+from evsim.handlers.window import Window
 
 __all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
 
@@ -196,18 +196,31 @@ def _take_marks(marks, positions):
 
 
 @kernel(error_model="numpy")
-def _n_windows(place, n_out, kernel, stride, padding):
+def _n_windows(place, n_out, kernel, stride, padding, dilation):
     """Windows along one axis that a place lies in."""
     place += padding
-    return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
+    if dilation == 1:
+        return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
+    n = 0
+    for i in range(kernel):
+        origin = place - i * dilation
+        n += origin >= 0 and origin % stride == 0 and origin // stride < n_out
+    return n
+
+
+@kernel(error_model="numpy")
+def _inside(origin, kernel, dilation, size):
+    """First place of a window that is inside the map, and where to stop, in steps of the dilation."""
+    first = origin if origin >= 0 else origin + (-origin + dilation - 1) // dilation * dilation
+    return first, min(size, origin + (kernel - 1) * dilation + 1)
 
 
 @kernel(error_model="numpy")
 def _mark_row(address, event, y, window, n_channels, row):
     """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
-    _, width, out_height, out_width, kernel, stride, padding = window
+    _, width, out_height, out_width, k_y, k_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x = window
     first, end = y * width * n_channels, (y + 1) * width * n_channels
-    n_rows = _n_windows(y, out_height, kernel, stride, padding)
+    n_rows = _n_windows(y, out_height, k_y, stride_y, padding_y, dilation_y)
     n_marked, n_windows, x, pixel_end = 0, 0, -1, first
     while event < address.size and address[event] < end:
         place = address[event]
@@ -215,7 +228,7 @@ def _mark_row(address, event, y, window, n_channels, row):
             while place >= pixel_end:  # no division: pixels are passed one by one
                 pixel_end += n_channels
                 x += 1
-            n_windows = n_rows * _n_windows(x, out_width, kernel, stride, padding)
+            n_windows = n_rows * _n_windows(x, out_width, k_x, stride_x, padding_x, dilation_x)
         row[place - first] = 1
         n_marked += n_windows
         event += 1
@@ -224,29 +237,30 @@ def _mark_row(address, event, y, window, n_channels, row):
 
 @kernel(error_model="numpy")
 def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
-    height, width, out_height, out_width, kernel, stride, padding = window
+    height, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
+    padding_y, padding_x, dilation_y, dilation_x = window[8:]
     n, n_marked, event, y_marked, y_clear = 0, 0, 0, 0, 0
     for y_out in range(out_height):
-        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        y_first, y_end = _inside(y_out * stride_y - padding_y, k_y, dilation_y, height)
         while y_marked < y_end:
             event, n_windows = _mark_row(address, event, y_marked, window, n_channels, plane[y_marked])
             n_marked += n_windows
             y_marked += 1
         in_row[:] = 0
-        for y in range(y_first, y_end):
+        for y in range(y_first, y_end, dilation_y):
             row = plane[y]
             for i in range(in_row.size):
                 in_row[i] |= row[i]
         for x_out in range(out_width):
-            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            x_first, x_end = _inside(x_out * stride_x - padding_x, k_x, dilation_x, width)
             target = out_row[x_out * n_channels : (x_out + 1) * n_channels]
             target[:] = 0
-            for x in range(x_first, x_end):
+            for x in range(x_first, x_end, dilation_x):
                 source = in_row[x * n_channels : (x + 1) * n_channels]
                 for i in range(n_channels):
                     target[i] |= source[i]
         n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
-        y_next = min(height, (y_out + 1) * stride - padding)
+        y_next = min(height, (y_out + 1) * stride_y - padding_y)
         if y_next > y_clear:
             plane[y_clear:y_next] = 0
             y_clear = y_next
@@ -273,31 +287,33 @@ def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
 
 @kernel(error_model="numpy")
 def _pool_current(source, source_touched, window, target, target_touched):
-    height, width, out_height, out_width, kernel, stride, padding = window
+    height, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
+    padding_y, padding_x, dilation_y, dilation_x = window[8:]
     n_channels = source.shape[1]
     n_compared = 0
     n_read = 0
     n_written = 0
     for y_out in range(out_height):
-        y_first, y_end = max(0, y_out * stride - padding), min(height, y_out * stride - padding + kernel)
+        y_first, y_end = _inside(y_out * stride_y - padding_y, k_y, dilation_y, height)
         for x_out in range(out_width):
-            x_first, x_end = max(0, x_out * stride - padding), min(width, x_out * stride - padding + kernel)
+            x_first, x_end = _inside(x_out * stride_x - padding_x, k_x, dilation_x, width)
             any_touched = False
-            for y in range(y_first, y_end):
-                for x in range(x_first, x_end):
+            for y in range(y_first, y_end, dilation_y):
+                for x in range(x_first, x_end, dilation_x):
                     any_touched |= source_touched[y * width + x] != 0
             if not any_touched:
                 continue
             place = y_out * out_width + x_out
             best = target[place]
             best[:] = source[y_first * width + x_first]
-            for y in range(y_first, y_end):
-                for x in range(x_first, x_end):
+            n_values = 0
+            for y in range(y_first, y_end, dilation_y):
+                for x in range(x_first, x_end, dilation_x):
+                    n_values += 1
                     row = source[y * width + x]
                     for j in range(n_channels):
                         best[j] = max(best[j], row[j])
             target_touched[place] = 1
-            n_values = (y_end - y_first) * (x_end - x_first)
             n_compared += (n_values - 1) * n_channels
             n_read += n_values * n_channels
             n_written += n_channels

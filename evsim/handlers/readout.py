@@ -12,7 +12,7 @@ from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.geometry import Mean, Output, Synapses
-from evsim.handlers.projections.conv import Window
+from evsim.handlers.window import Window
 
 __all__ = ["Readout", "RealLinear", "TokenMean"]
 
@@ -39,8 +39,8 @@ class TokenMean:
         self.name = name
         self.source, self.target = source, target
         self.n_inputs = source.n_places * source.n_channels
-        _, self.wakers = source.join_reader(name)
-        target.join_writer(name, source.bias)
+        _, self.wakers = source.join_reader(name, by_place=True)
+        target.join_writer(name, source.bias if source.bias.ndim == 1 else source.bias.mean(axis=0))
         self._is_fixed = False
 
     def claim(self, fixing: Fixing) -> Claim:

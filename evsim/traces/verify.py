@@ -143,7 +143,7 @@ class _Forced:
             charge, current = charge_of(address)
             spike = bool(self._expected[step, address])
             population.overrule(address, charge, spike)
-            margin = charge - float(population.v_threshold)
+            margin = population.margin(address, charge)
             self.flips.append(Flip(self._sample, step, self.name, int(address), margin, current))
         return Spikes(expected), OpCounts()
 

@@ -9,25 +9,20 @@ code's k and v play the paper's Q and K, the code's q plays V. The gate populati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from evsim.arithmetic.kernel import kernel
-from evsim.arithmetic.whole import FINEST, Claim, Fixing
 from evsim.engine.current import Current
-from evsim.engine.ledger import OpCounts
-from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.elementwise.axis_sum import AxisSum
+from evsim.handlers.elementwise.mask import Mask
 from evsim.handlers.geometry import Attention, Told, acs_by_head, masks_by_head
+from evsim.handlers.views.address_map import AddressMap
 
 __all__ = ["Coincidence", "Gate", "TokenSum"]
 
 
-class Coincidence:
-    """m = k AND v, place by place.
-
-    The larger operand is marked, the events of the smaller are tested: one mask a test.
+class Coincidence(Mask):
+    """m = k AND v, place by place: a `Mask` of two streams on the same places.
 
     Parameters
     ----------
@@ -36,23 +31,19 @@ class Coincidence:
     n_heads : int
         Contiguous groups of channels; nothing here depends on them, counts by head do.
 
-    Ports "k" and "v". Sets nothing, reads nothing but its inbox.
+    One mask for each event of the operand that sent fewer. Ports "k" and "v". Sets nothing, reads nothing but its
+    inbox.
     """
 
     def __init__(self, name: str, n_tokens: int, n_channels: int, n_heads: int = 1) -> None:
-        self.name = name
-        self.n_inputs = 2 * n_tokens * n_channels
-        self.geometry = Attention("sdsa", "coincidence", n_tokens, n_heads, n_channels // n_heads)
-        self._marks = np.zeros(n_tokens * n_channels, np.uint8)
+        places = AddressMap.identity(n_tokens * n_channels)
+        super().__init__(name, places, places, ("k", "v"))
+        self._sizes = (n_tokens, n_heads, n_channels // n_heads)
 
-    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """AND of the two operands; nothing is done unless both sent spikes."""
-        if len(inbox) < 2:
-            return Spikes.none(), OpCounts()
-        few, many = sorted((inbox["k"].address, inbox["v"].address), key=len)
-        both = np.empty(few.size, np.int32)
-        n_both = _intersect(few, many, self._marks, both)
-        return Spikes(both[:n_both]), OpCounts(masks=few.size, state_reads=few.size, state_writes=many.size)
+    @property
+    def geometry(self) -> Attention:
+        """What it says of itself to conventions."""
+        return Attention("sdsa", "coincidence", *self._sizes)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of the operand that sent fewer, at steps where both sent some."""
@@ -60,12 +51,9 @@ class Coincidence:
         fewer = np.where((n_k <= n_v)[:, None], told.by_head("k"), told.by_head("v"))
         return masks_by_head(fewer[(n_k > 0) & (n_v > 0)].sum(axis=0))
 
-    def reset(self) -> None:
-        """Nothing is remembered between steps."""
 
-
-class TokenSum:
-    """X[channel] = number of tokens whose channel spiked: one addition of 1 for each event.
+class TokenSum(AxisSum):
+    """X[channel] = number of tokens whose channel spiked: one addition of 1 for each event, an `AxisSum` over tokens.
 
     Parameters
     ----------
@@ -82,51 +70,23 @@ class TokenSum:
     def __init__(self, name: str, n_tokens: int, current: Current, n_heads: int = 1) -> None:
         if current.n_places != 1:
             raise NetworkError(f"{name}: sums tokens into one place, its current has {current.n_places}")
-        self.name = name
-        self.current = current
-        self.n_inputs = n_tokens * current.n_channels
-        self.geometry = Attention("sdsa", "sum", n_tokens, n_heads, current.n_channels // n_heads)
-        self._one = 1
-        current.join_writer(name, whole=True)
+        super().__init__(name, np.tile(np.arange(current.n_channels), n_tokens), current)
+        self._sizes = (n_tokens, n_heads, current.n_channels // n_heads)
 
-    def claim(self, fixing: Fixing) -> Claim:
-        """At most every token; whole numbers at any scale, and a membrane likes a fine one."""
-        return Claim(FINEST, FINEST, self.n_inputs // self.current.n_channels, 0)
-
-    def fix(self, fixing: Fixing) -> None:
-        """An event is one whole step of the current's scale.
-
-        Raises
-        ------
-        NetworkError
-            The current's scale is coarser than 1.
-        """
-        if self.current.exponent < 0:
-            raise NetworkError(
-                f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer"
-            )
-        self._one = 1 << self.current.exponent
-
-    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """Add the delivered events to their columns."""
-        address = inbox["spikes"].address
-        n = address.size
-        rows = self.current.rows(step)
-        _add_columns(address, self.current.n_channels, self._one, rows.value[0])
-        rows.touched[0] |= n > 0
-        return Spikes.none(), OpCounts(acs=n, event_acs=n, state_reads=n, state_writes=n)
+    @property
+    def geometry(self) -> Attention:
+        """What it says of itself to conventions."""
+        return Attention("sdsa", "sum", *self._sizes)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One addition for each event."""
         return acs_by_head(told.by_head("spikes").sum(axis=0))
 
-    def reset(self) -> None:
-        """Forget the current of an unfinished step."""
-        self.current.reset()
 
-
-class Gate:
+class Gate(Mask):
     """x[token, channel] = q[token, channel] AND g[channel]: one mask for each event of q at an open step.
+
+    A `Mask` whose one operand is the same for every token.
 
     Parameters
     ----------
@@ -139,57 +99,17 @@ class Gate:
     """
 
     def __init__(self, name: str, n_tokens: int, n_channels: int, n_heads: int = 1) -> None:
-        self.name = name
+        places = AddressMap.identity(n_tokens * n_channels)
+        gate = AddressMap(np.tile(np.arange(n_channels), n_tokens), n_channels)
+        super().__init__(name, places, gate, ("q", "gate"))
         self.n_channels = n_channels
-        self.n_inputs = (n_tokens + 1) * n_channels
-        self.geometry = Attention("sdsa", "gate", n_tokens, n_heads, n_channels // n_heads)
-        self._open = np.zeros(n_channels, np.uint8)
+        self._sizes = (n_tokens, n_heads, n_channels // n_heads)
 
-    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """The events of q whose channel is open; nothing is done unless both operands sent spikes."""
-        if len(inbox) < 2:
-            return Spikes.none(), OpCounts()
-        query, gate = inbox["q"].address, inbox["gate"].address
-        passed = np.empty(query.size, np.int32)
-        n_passed = _pass_gate(query, gate, self.n_channels, self._open, passed)
-        counts = OpCounts(masks=query.size, state_reads=query.size, state_writes=gate.size)
-        return Spikes(passed[:n_passed]), counts
+    @property
+    def geometry(self) -> Attention:
+        """What it says of itself to conventions."""
+        return Attention("sdsa", "gate", *self._sizes)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of q, at steps where some gate is open."""
         return masks_by_head(told.by_head("q")[told.events("gate") > 0].sum(axis=0))
-
-    def reset(self) -> None:
-        """Nothing is remembered between steps."""
-
-
-@kernel
-def _intersect(few, many, marks, both):
-    for event in range(many.size):
-        marks[many[event]] = 1
-    n_both = 0
-    for event in range(few.size):
-        both[n_both] = few[event]
-        n_both += marks[few[event]]
-    for event in range(many.size):
-        marks[many[event]] = 0
-    return n_both
-
-
-@kernel(error_model="numpy")
-def _add_columns(address, n_channels, one, columns):
-    for event in range(address.size):
-        columns[address[event] % n_channels] += one
-
-
-@kernel(error_model="numpy")
-def _pass_gate(query, gate, n_channels, is_open, passed):
-    for event in range(gate.size):
-        is_open[gate[event]] = 1
-    n_passed = 0
-    for event in range(query.size):
-        passed[n_passed] = query[event]
-        n_passed += is_open[query[event] % n_channels]
-    for event in range(gate.size):
-        is_open[gate[event]] = 0
-    return n_passed

@@ -23,6 +23,7 @@ from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.geometry import Attention, Told
 from evsim.handlers.projections.pixel_index import index_by_pixel
+from evsim.handlers.views.address_map import AddressMap
 
 __all__ = ["SSA"]
 
@@ -50,6 +51,9 @@ class SSA:
         Which product comes first; None takes the one with fewer additions at each step.
     official_order : {"qk", "kv"}
         Which comes first in the official code; nothing here depends on it, other people's ways of counting do.
+    maps : dict of str to AddressMap, optional
+        By port, from the places of a stream to (token * n_heads + head) * head_channels + channel, where it has
+        another layout. Without fan-out.
 
     Raises
     ------
@@ -71,6 +75,7 @@ class SSA:
         current: Current,
         order: str | None = None,
         official_order: str = "qk",
+        maps: Mapping[str, AddressMap] | None = None,
     ) -> None:
         if current.n_channels % n_heads:
             raise NetworkError(f"{name}: {current.n_channels} channels do not divide by {n_heads} heads")
@@ -83,6 +88,10 @@ class SSA:
         self.current = current
         self.order = order
         self.official_order = official_order
+        self.maps = dict(maps or {})
+        for port, map in self.maps.items():
+            if map.n_targets != current.n_places * current.n_channels or map.fan_out > 1:
+                raise NetworkError(f"{name}: the map of {port} has {map.n_targets} places, {map.fan_out} of one event")
         self.n_inputs = 3 * current.n_places * current.n_channels
         current.join_writer(name, whole=True)
 
@@ -122,7 +131,7 @@ class SSA:
         for step, counts in enumerate(told.steps):
             if not counts.masks:
                 continue  # an operand was silent: nothing was done
-            inbox = {port: told.spikes(port, step) for port in "qkv"}
+            inbox = {port: self._moved(port, told.spikes(port, step)) for port in "qkv"}
             order = "kv" if counts.acs_kv_first <= counts.acs_qk_first else "qk"
             for head in range(self.n_heads):
                 split[head] += self._multiply_head({p: self._of_head(s, head) for p, s in inbox.items()}, order)
@@ -137,7 +146,9 @@ class SSA:
         found = {"qk": 0, "kv": 0, "kv_largest": 0, "output": 0}
         shape = (self.current.n_places, self.n_heads, self.head_channels)
         for step in range(len(told.steps)):
-            q, k, v = (told.spikes(port, step).to_dense(math.prod(shape)).reshape(shape) for port in "qkv")
+            q, k, v = (
+                self._moved(port, told.spikes(port, step)).to_dense(math.prod(shape)).reshape(shape) for port in "qkv"
+            )
             product = np.einsum("nhi,nhj->hij", k.astype(np.float32), v.astype(np.float32), optimize=True)
             found["qk"] += int((q.sum(axis=0) * k.sum(axis=0)).sum())
             found["kv"] += int(product.sum(dtype=np.float64))
@@ -163,6 +174,7 @@ class SSA:
         """Multiply the three operands; nothing is done unless each sent spikes."""
         if len(inbox) < 3 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
+        inbox = {port: self._moved(port, inbox[port]) for port in "qkv"}
         query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
         key, kv_first, qk_first, ands = self._plan(query, key, value)
         tests = len(inbox["k"])
@@ -187,6 +199,9 @@ class SSA:
     def reset(self) -> None:
         """Forget the current of an unfinished step."""
         self.current.reset()
+
+    def _moved(self, port: str, spikes: Spikes) -> Spikes:
+        return self.maps[port].move(spikes) if port in self.maps else spikes
 
     def _by_token_and_head(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
         return index_by_pixel(spikes.address, self.current.n_places * self.n_heads, self.head_channels)

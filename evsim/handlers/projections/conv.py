@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,39 +16,9 @@ from evsim.errors import NetworkError
 from evsim.handlers.geometry import Synapses
 from evsim.handlers.held_rows import HeldRows
 from evsim.handlers.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
+from evsim.handlers.window import Window
 
 __all__ = ["Conv2d", "Window"]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Where a kernel looks: an input map, a square kernel, its stride and zero padding.
-
-    Parameters
-    ----------
-    height, width : int
-        Of the input map, in pixels.
-    kernel, stride, padding : int
-    """
-
-    height: int
-    width: int
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
-
-    @property
-    def out_height(self) -> int:
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
-
-    @property
-    def out_width(self) -> int:
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
-
-    def as_tuple(self) -> tuple[int, int, int, int, int, int, int]:
-        """What the kernels take: input size, output size, kernel, stride, padding."""
-        sizes = (self.height, self.width, self.out_height, self.out_width)
-        return (*sizes, self.kernel, self.stride, self.padding)
 
 
 _NO_PAYLOAD, _NO_WHOLE_PAYLOAD = np.empty(0, np.float32), np.empty(0, np.int32)
@@ -69,7 +39,7 @@ class Conv2d:
     ----------
     name : str
         The checkpoint's module name.
-    weight : float [c_out, c_in / groups, kernel, kernel]
+    weight : float [c_out, c_in / groups, kernel rows, kernel columns]
         BatchNorm already folded in.
     bias : float [c_out] or None
         Joins the constant part of `current`.
@@ -102,7 +72,9 @@ class Conv2d:
         self.norm: str | None = None
         self.is_once = False
         self.n_weight_axes = weight.ndim
-        self.blocks = Blocks.of(weight, groups)
+        if weight.shape[2:] != window.kernels:
+            raise NetworkError(f"{name}: weight is {weight.shape}, its window has a kernel of {window.kernels}")
+        self.blocks = Blocks.of(weight, groups, is_dilated=window.is_dilated)
         self.n_in = weight.shape[1] * groups
         self.n_out = weight.shape[0]
         expected = (window.out_height * window.out_width, self.n_out)
@@ -123,7 +95,7 @@ class Conv2d:
 
     @property
     def weight(self) -> np.ndarray:
-        """The weights as given (in fixed point: as rounded), float32: [c_out, c_in / groups, kernel, kernel]."""
+        """The weights as given (in fixed point: as rounded), float32: as they were given."""
         return np.ldexp(self.blocks.weight(), -(self._exponent or 0))
 
     def claim(self, fixing: Fixing) -> Claim:
@@ -133,7 +105,7 @@ class Conv2d:
         """
         exponent = self._weight_exponent(fixing.bits)
         reach = float(_largest_sum(self.weight.astype(np.float64), fixing.is_signed)) * fixing.payload
-        n_terms = self.blocks.n_in * self.blocks.kernel**2
+        n_terms = self.weight[0].size
         wish = min(FINEST, exponent + GUARD)
         return Claim(wish, exponent, reach, n_terms * fixing.payload)
 
@@ -146,7 +118,8 @@ class Conv2d:
         weight, scale, claim = self.weight, fixing.scale(self.current), self.claim(fixing)
         exponent = min(self._weight_exponent(fixing.bits), scale.exponent)
         whole = rounded(weight, exponent, np.int16)
-        self.blocks = Blocks.of(whole, self.groups, np.int16, scale.exponent - exponent)
+        shift, is_dilated = scale.exponent - exponent, self.window.is_dilated
+        self.blocks = Blocks.of(whole, self.groups, np.int16, shift, is_dilated)
         self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
         self._largest_sum = _largest_sum(whole, is_signed=True)
         reach = _largest_sum(whole, fixing.is_signed) * fixing.payload << self.blocks.shift

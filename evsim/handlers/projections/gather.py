@@ -40,9 +40,10 @@ class Blocks:
         For each group, panel of output channels, kernel row, span of kernel columns and cell: rows of a panel.
     n_groups, n_in, n_out : int
         Groups, and the channels of one group.
-    kernel : int
+    kernel : (int, int)
+        Rows and columns.
     span : int
-        Kernel columns of a block: all of them where they fit, else one.
+        Kernel columns of a block: all of them where they fit and are neighbours (no dilation), else one.
     n_cells : int
         Into how many cells the input channels of a group are cut; more than one only where span is 1. Blocks that
         `cut` made smaller are no larger than these.
@@ -54,28 +55,30 @@ class Blocks:
     n_groups: int
     n_in: int
     n_out: int
-    kernel: int
+    kernel: tuple[int, int]
     span: int
     n_cells: int
     shift: int = 0
 
     @staticmethod
-    def of(weight: np.ndarray, groups: int = 1, dtype: type = np.float32, shift: int = 0) -> Blocks:
-        """From [c_out, c_in / groups, kernel, kernel]."""
-        c_out, n_in, kernel, _ = weight.shape
+    def of(
+        weight: np.ndarray, groups: int = 1, dtype: type = np.float32, shift: int = 0, is_dilated: bool = False
+    ) -> Blocks:
+        """From [c_out, c_in / groups, kernel rows, kernel columns]."""
+        c_out, n_in, *kernel = weight.shape
         n_out = c_out // groups
-        fits = groups == 1 and kernel * n_in <= _BLOCK_ROWS
-        span = kernel if fits else 1
+        fits = groups == 1 and kernel[1] * n_in <= _BLOCK_ROWS
+        span = kernel[1] if fits and not is_dilated else 1
         n_cells = 1 if fits else next(n for n in range(1, n_in + 1) if n_in % n == 0 and n_in // n <= _BLOCK_ROWS)
         values = lanes.aligned_zeros((weight.size,), dtype)
-        blocks = Blocks(values, groups, n_in, n_out, kernel, span, n_cells, shift)
+        blocks = Blocks(values, groups, n_in, n_out, tuple(kernel), span, n_cells, shift)
         for place, part in blocks._panels(weight):
             place[...] = part
         return blocks
 
     def weight(self) -> np.ndarray:
-        """The weights as [c_out, c_in / groups, kernel, kernel] again (float32)."""
-        weight = np.empty((self.n_groups * self.n_out, self.n_in, self.kernel, self.kernel), np.float32)
+        """The weights as [c_out, c_in / groups, kernel rows, kernel columns] again (float32)."""
+        weight = np.empty((self.n_groups * self.n_out, self.n_in, *self.kernel), np.float32)
         for place, part in self._panels(weight):
             part[...] = place
         return weight
@@ -104,21 +107,23 @@ class Blocks:
 
     def largest_sum(self, weight: np.ndarray) -> int:
         """The largest absolute sum of weights of one sign that one output can meet in one block."""
-        parts = weight.reshape(-1, self.n_cells, self.cell_size, self.kernel, self.kernel // self.span, self.span)
+        rows, columns = self.kernel
+        parts = weight.reshape(-1, self.n_cells, self.cell_size, rows, columns // self.span, self.span)
         return max(int(np.maximum(sign * parts, 0).sum(axis=(2, 5)).max(initial=0)) for sign in (1, -1))
 
     def _panels(self, weight: np.ndarray):
         """Pairs of views of equal shape, panel by panel: in the blocks, and in the weight."""
-        kernel, span, n_rows = self.kernel, self.span, self.kernel**2 * self.n_in
+        (tap_rows, tap_columns), span = self.kernel, self.span
+        n_rows = tap_rows * tap_columns * self.n_in
         for group in range(self.n_groups):
             first = 0
             while first < self.n_out:
                 width = _panel_width(self.n_out - first, self.values.itemsize)
                 begin = group * self.n_out + first
                 place = self.values[begin * n_rows : (begin + width) * n_rows]
-                place = place.reshape(kernel, kernel // span, self.n_cells, span, self.cell_size, width)
+                place = place.reshape(tap_rows, tap_columns // span, self.n_cells, span, self.cell_size, width)
                 part = weight[begin : begin + width]
-                part = part.reshape(width, self.n_cells, self.cell_size, kernel, kernel // span, span)
+                part = part.reshape(width, self.n_cells, self.cell_size, tap_rows, tap_columns // span, span)
                 yield place, part.transpose(3, 4, 1, 5, 2, 0)
                 first += width
 
@@ -250,7 +255,7 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
 
     `n_events` grows by the events of each pixel of the tile.
     """
-    height, width, _, out_width, _, stride, padding = window
+    height, width, _, out_width, _, _, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x = window
     n_groups, n_in, n_out, span, n_cells, _ = layout
     group, cell, tap_row, tap_col = place
     n_pixel_cells, which = n_groups * n_cells, group * n_cells + cell
@@ -258,17 +263,18 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
     n = 0
     for y_out in range(y_begin, y_end):
-        y = y_out * stride + tap_row - padding
+        y = y_out * stride_y + tap_row * dilation_y - padding_y
         if y < 0 or y >= height:
             continue
-        x, x_last = x_begin * stride + tap_col - padding, (x_stop - 1) * stride + tap_col - padding
+        x_shift = tap_col * dilation_x - padding_x
+        x, x_last = x_begin * stride_x + x_shift, (x_stop - 1) * stride_x + x_shift
         x_first, x_end = min(max(x, 0), width), max(min(x_last + span, width), 0)
         if start[(y * width + x_first) * n_pixel_cells] == start[(y * width + x_end) * n_pixel_cells]:
             continue  # the whole row of the tile is silent
         pixel = y_out * out_width + x_begin - pixel_0
         in_tile = (y_out - y_begin) * (x_stop - x_begin)
         for i in range(x_stop - x_begin):
-            x = (x_begin + i) * stride + tap_col - padding
+            x = (x_begin + i) * stride_x + x_shift
             x_first, x_end = max(x, 0), min(x + span, width)
             if x_first >= x_end:
                 continue
@@ -338,9 +344,9 @@ def gather_tiles(gathering, tiles, value, touched):
         accumulators touched.
     """
     start, address, payload, weights, layout, window, planes = gathering
-    out_height, out_width, kernel = window[2], window[3], window[4]
+    out_height, out_width, tap_rows, tap_columns = window[2], window[3], window[4], window[5]
     n_groups, n_in, n_out, span, n_cells, shift = layout
-    n_blocks, block_size = kernel * (kernel // span) * n_cells, span * (n_in // n_cells)
+    n_blocks, block_size = tap_rows * (tap_columns // span) * n_cells, span * (n_in // n_cells)
     plane_start, plane_address = planes
     n_planes = plane_start.shape[0]
     n_passes = max(1, n_planes)
@@ -354,7 +360,7 @@ def gather_tiles(gathering, tiles, value, touched):
         for group in range(n_groups):
             for block in range(n_blocks):
                 tap, cell = block // n_cells, block % n_cells
-                place = (group, cell, tap // (kernel // span), tap % (kernel // span) * span)
+                place = (group, cell, tap // (tap_columns // span), tap % (tap_columns // span) * span)
                 listed = calls[block, 0]
                 n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events)
                 if payload.size:
@@ -369,7 +375,7 @@ def gather_tiles(gathering, tiles, value, touched):
                 continue
             n_touched += pixels
             n_added += events
-            first = group * n_out * kernel * kernel * n_in
+            first = group * n_out * tap_rows * tap_columns * n_in
             channel = 0
             while channel < n_out:
                 panel = _panel_width(n_out - channel, weights.itemsize)

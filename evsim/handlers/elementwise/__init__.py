@@ -1,0 +1,1 @@
+"""Place by place: masks, scales, sums of one place into another."""

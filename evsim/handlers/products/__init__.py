@@ -1,0 +1,1 @@
+"""Products of two operands, both of which come with the input."""
