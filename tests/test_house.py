@@ -8,7 +8,9 @@ HOUSE = ROOT / "evsim"
 
 FLOORS = (
     "errors",
+    "files",
     "plain_text",
+    "outputs",
     "arithmetic",
     "engine",
     "handlers",

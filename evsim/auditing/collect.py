@@ -125,14 +125,15 @@ def audit_traces(paths: Sequence[str]) -> tuple[list[AuditedRun], dict[str, obje
     """
     traces = [read_trace(path) for path in paths]
     runs = [_described(path, trace) for path, trace in zip(paths, traces, strict=True)]
-    weights = {trace.provenance.get("weights", {}).get("sha256") for trace in traces}
+    weights = {_told(trace, "weights").get("sha256") for trace in traces}
     if len(weights) > 1:
         raise TraceError(f"{paths[0]}, ...: the traces are of {len(weights)} different weights files, expected one")
     known = traces[0].provenance
-    inputs = [trace.provenance.get("input", {}) for trace in traces]
+    inputs = [_told(trace, "input") for trace in traces]
+    told = _told(traces[0], "weights")
     provenance = {
         "network": known["network"],
-        "weights": f"{known['weights'].get('file')} SHA-256 {known['weights'].get('sha256')}",
+        "weights": f"{told.get('file')} SHA-256 {told.get('sha256')}",
         "input": [f"{one.get('file')} SHA-256 {one.get('sha256')}" for one in inputs],
         "trace": [f"{Path(path).name} SHA-256 {file_sha256(path)}" for path in paths],
         "versions": f"{versions()}; traced by evsim {known.get('version')}",
@@ -143,6 +144,11 @@ def audit_traces(paths: Sequence[str]) -> tuple[list[AuditedRun], dict[str, obje
             "and the neurons that a bias keeps awake were not recorded"
         ]
     return runs, provenance
+
+
+def _told(trace, name: str) -> dict:
+    """A part of a trace's provenance, which a trace of another origin may lack."""
+    return trace.provenance.get(name) or {}
 
 
 def _described(path: str, trace) -> AuditedRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -12,28 +11,20 @@ import typer
 
 from evsim.auditing.formats import write_report
 from evsim.auditing.sheet import Report
-from evsim.errors import EvsimError
+from evsim.outputs import write_output
+from evsim.plain_text import plain
 
 __all__ = ["command_line", "emit", "progress"]
 
 
 def emit(report: Report, format: str, output: str | None) -> None:
-    """Print the report, or write it under a temporary name that is then renamed."""
+    """Print the report, or write it to a file."""
     text = write_report(report, format)
     if output is None:
         typer.echo(text, nl=False)
         return
-    temporary = f"{output}.part"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, output)
-    except OSError as error:
-        raise EvsimError(f"{output}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-    typer.echo(f"wrote {output}", err=True)
+    write_output(output, text.encode("utf-8", "backslashreplace"))
+    typer.echo(plain(f"wrote {output}"), err=True)
 
 
 def command_line() -> str:

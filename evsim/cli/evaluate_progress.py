@@ -10,6 +10,7 @@ from evsim.errors import EvsimError
 from evsim.evaluation.evaluate import Evaluation
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
+from evsim.plain_text import plain
 
 __all__ = ["EvaluationProgress"]
 
@@ -66,7 +67,7 @@ class EvaluationProgress:
     def _complain(self, outcome: Outcome) -> None:
         """Name the first few broken recordings at once; the report has them all."""
         if self._n_broken <= MOST_COMPLAINTS:
-            text = f"broken: {outcome.id}: {outcome.error}"
+            text = plain(f"broken: {outcome.id}: {outcome.error}")
             self._bar.console.print(text, markup=False, soft_wrap=True)
 
     def finish(self) -> None:

@@ -7,32 +7,31 @@ import json
 from collections.abc import Iterator
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from evsim.arithmetic.precision import FLOAT
+from evsim.cli.terminal import console as make_console
 from evsim.engine.ledger import with_former_names
-from evsim.errors import EvsimError
 from evsim.evaluation.report import EvaluationReport, Share
+from evsim.outputs import output_text, write_output
+from evsim.plain_text import plain_cell
 
 __all__ = ["print_evaluation", "write_csv", "write_json"]
 
 WIDEST_CONFUSION = 20
 """Classes up to which the confusion matrix is printed; the JSON report has it always."""
-FULL_WIDTH = 132
 
 
 def print_evaluation(report: EvaluationReport) -> None:
     """Accuracy, classes, confusion, counts, speed."""
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width to respect
-        console.width = FULL_WIDTH
+    console = make_console()
     for line in _facts(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
     console.print(_class_table(report))
     console.print()
     console.print(_count_table(report))
+    console.print()
     for line in _ending(report):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -43,28 +42,21 @@ def write_json(path: str, report: EvaluationReport) -> None:
     if path == "-":
         typer.echo(text)
         return
-    with _opened(path) as file:
-        file.write(text + "\n")
+    write_output(path, f"{text}\n".encode())
 
 
 def write_csv(path: str, report: EvaluationReport) -> None:
     """One row a recording, in the order of the dataset."""
     counts = list(with_former_names(report.mean_counts))
-    with _opened(path) as file:
+    with output_text(path) as file:
         rows = csv.writer(file)
         rows.writerow(["id", "label", "prediction", "correct", "top", "seconds", "error", *counts])
         for outcome in report.outcomes:
             top = " ".join(map(str, outcome.top))
             found = [outcome.prediction, int(outcome.is_correct), top, f"{outcome.seconds:.6f}", outcome.error]
             counted = with_former_names(outcome.counts)
-            rows.writerow([outcome.id, outcome.label, *found, *(counted.get(name) for name in counts)])
-
-
-def _opened(path: str):
-    try:
-        return open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise EvsimError(f"{path}: cannot be written ({error.strerror})") from None
+            cells = [outcome.id, outcome.label, *found, *(counted.get(name) for name in counts)]
+            rows.writerow(map(plain_cell, cells))
 
 
 def _facts(report: EvaluationReport) -> Iterator[str]:
@@ -127,7 +119,6 @@ def _ending(report: EvaluationReport) -> Iterator[str]:
     workers = f"{timing['workers']} worker{'s' if timing['workers'] != 1 else ''}"
     memory = f", peak memory {timing['peak_memory_bytes'] / 1e6:.0f} MB" if timing["peak_memory_bytes"] else ""
     earlier = f" ({timing['resumed']:,} more came from the journal)" if timing["resumed"] else ""
-    yield ""
     if timing["recordings"]:
         rate = f"{timing['recordings_per_second']:.2f} recordings a second with {workers}{memory}"
         yield f"time        {timing['seconds']:.2f} s for {timing['recordings']:,} recordings{earlier}, {rate}"

@@ -10,5 +10,9 @@ class ExitCode(IntEnum):
 
     OK = 0
     DISAGREES = 1
+    """A comparison was made and failed; nothing else ends so."""
     BAD_INPUT = 2
+    """What was given, or where output should go, is at fault: one line says what."""
+    FAULT = 70
+    """evsim itself is at fault; a traceback says where."""
     INTERRUPTED = 130

@@ -7,6 +7,7 @@ import re
 
 from evsim.api.load import load
 from evsim.errors import EvsimError
+from evsim.outputs import output_file
 from evsim.plots.theme import THEMES, Theme
 from evsim.runs.preparation import Preparation
 from evsim.traces.trace import Trace, read_trace
@@ -15,6 +16,8 @@ __all__ = ["parse_theme", "parse_width", "trace_of", "write_figure"]
 
 _INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
 _FORMATS = ("pdf", "svg", "png")
+_MOST_PIXELS = 40_000_000
+"""Drawing takes 20 bytes a pixel."""
 
 
 def parse_width(text: str) -> float:
@@ -47,25 +50,29 @@ def trace_of(trace_path: str | None, weights: str, recording: str | None, prepar
 
 
 def write_figure(figure, path: str, dpi: int) -> None:
-    """Write a figure under a temporary name and rename it.
+    """Write a figure.
 
     Raises
     ------
     EvsimError
-        An unknown format, or the file cannot be written.
+        An unknown format, a bitmap too large to draw, or the file cannot be written.
     """
     suffix = os.path.splitext(path)[1].lstrip(".").lower()
     if suffix not in _FORMATS:
         raise EvsimError(f"{path}: pictures are written as {', '.join(_FORMATS)}, not {suffix or 'without a suffix'}")
-    temporary = f"{path}.part"
-    try:
-        figure.savefig(temporary, format=suffix, dpi=dpi, metadata=_plain(suffix))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise EvsimError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    if suffix == "png":
+        _check_pixels(path, figure, dpi)
+    with output_file(path) as file:
+        figure.savefig(file, format=suffix, dpi=dpi, metadata=_plain(suffix))
+
+
+def _check_pixels(path: str, figure, dpi: int) -> None:
+    width, height = (round(float(inches) * dpi) for inches in figure.get_size_inches())
+    if width * height > _MOST_PIXELS:
+        raise EvsimError(
+            f"{path}: {width:,} x {height:,} pixels, at most {_MOST_PIXELS:,} are drawn; take a smaller --width or "
+            "--dpi, fewer layers (--layer), or a .pdf"
+        )
 
 
 def _plain(suffix: str) -> dict:

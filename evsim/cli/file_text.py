@@ -53,8 +53,8 @@ def _is_trace(path: str) -> bool:
 
     try:
         with h5py.File(path, "r") as file:
-            return "format" in file.attrs and "spikes" in file
-    except OSError:
+            return "format" in file.attrs and file.id.links.exists(b"spikes")
+    except (OSError, RuntimeError, KeyError, ValueError):  # damaged: said by whoever reads it
         return False
 
 

@@ -9,6 +9,7 @@ import typer
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.evaluation.follow import Follower, Stream, WindowPrediction
+from evsim.plain_text import plain
 from evsim.runs.preparation import Preparation
 
 __all__ = ["print_predictions"]
@@ -19,7 +20,7 @@ def print_predictions(network: Network, weights: Weights, stream: Stream, prepar
     follower = Follower(network, weights, stream, preparation)
     try:
         for prediction in follower:
-            text = json_module.dumps(prediction.as_dict()) if json else _line(prediction)
+            text = json_module.dumps(prediction.as_dict()) if json else plain(_line(prediction))
             typer.echo(text)
     except KeyboardInterrupt:  # the usual end of a stream that never ends
         typer.echo(_summary(follower), err=True)

@@ -7,6 +7,7 @@ import time
 
 from evsim.engine.network import Network
 from evsim.engine.spikes import Spikes
+from evsim.plain_text import plain
 
 __all__ = ["Progress"]
 
@@ -49,7 +50,7 @@ class Progress:
     def _draw(self, name: str, step: int) -> None:
         if self._bar is None:
             self._start()
-        text = f"step {step}, {name}, {self._events:,} events"
+        text = f"step {step}, {plain(name)}, {self._events:,} events"
         self._bar.update(self._task, completed=self._done, description=text)
 
     def _start(self) -> None:
@@ -57,7 +58,7 @@ class Progress:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
-        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
         self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self._bar.start()
         self._task = self._bar.add_task("", total=self._total)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from evsim.arithmetic.precision import FLOAT
+from evsim.cli.terminal import console as make_console
 from evsim.runs.run_report import LayerRow, RunReport
 
 __all__ = ["print_json", "print_report"]
@@ -22,9 +22,7 @@ def print_json(report: RunReport) -> None:
 
 def print_report(report: RunReport, trace_path: str | None) -> None:
     """What was loaded, the prediction, the layers, the totals."""
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width to respect
-        console.width = _UNBOUNDED
+    console = make_console(_UNBOUNDED)
     for line in _loaded(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
@@ -51,11 +49,11 @@ def _loaded(report: RunReport) -> Iterator[str]:
 def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     totals = report.totals.as_dict()
     counted = ", ".join(f"{totals[name]:,} {word}" for name, word in _ALSO_COUNTED.items())
-    yield f"\nalso counted: {counted}\n"
+    yield from ("", f"also counted: {counted}", "")
     if totals["acs_kv_first"]:
         both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
         found_by = f"found out with {totals['order_ands']:,} ANDs of 64 bits"
-        yield f"additions that each order of the attention's products would have cost: {both}; {found_by}\n"
+        yield from (f"additions that each order of the attention's products would have cost: {both}; {found_by}", "")
     yield f"prediction  {_prediction(report)}"
     yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""

@@ -51,13 +51,16 @@ def audit(
     from evsim.auditing.formats import check_format
     from evsim.cli.audit_text import command_line, emit, progress
     from evsim.cli.effect import refuse
+    from evsim.cli.protect import protect_inputs
 
     check_format(format)
     asked = {"conventions": convention, "energy": energy, "command": command_line()}
     if trace:
         refuse(context, (*READING, "input", "weights", "compare", "order"), "--trace has its own, leave it out")
+        protect_inputs({"--output": output}, (), [*trace, *(more or []), *(energy or [])])
         emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output)
         return
+    protect_inputs({"--output": output}, compare or (weights,), [*(input or []), *(more or []), *(energy or [])])
     if compare:
         refuse(context, ("weights",), "--compare names the networks")
     inputs = [*(input or []), *(more or [])] or None

@@ -58,6 +58,7 @@ def evaluate(
     from evsim.cli.effect import refuse
     from evsim.cli.evaluate_progress import EvaluationProgress
     from evsim.cli.evaluate_text import print_evaluation, write_csv, write_json
+    from evsim.cli.protect import protect_inputs
     from evsim.evaluation import Cluster, Threads
     from evsim.evaluation.dataset import dataset_names
     from evsim.evaluation.evaluate import Choice
@@ -73,6 +74,8 @@ def evaluate(
     told = {"root": root, "split": split, "download": download, "class_order": class_order}
     how = {"order": order, "precision": precision, "crop_pct": preparation.crop_pct}
     evaluation = evaluation_of(weights, dataset, preparation, Choice(limit, shuffle_seed), **told, **how)
+    outputs = {"--json": None if json == "-" else json, "--csv": csv, "--journal": journal}
+    protect_inputs(outputs, (weights,), {item.path for item in evaluation.dataset.items})
     crew = Cluster(scheduler) if scheduler else Threads(workers)
     with EvaluationProgress(evaluation, journal, resume) as progress:
         report = evaluation.run(crew, progress.journal, progress.show, strict)

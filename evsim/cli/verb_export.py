@@ -21,8 +21,11 @@ def export(
 ) -> None:
     """Write the spikes of a trace for other tools: NIR, SONATA, Neo, CSV, or packed bits."""
     from evsim.exports import export_trace
+    from evsim.outputs import check_outputs
+    from evsim.plain_text import plain
     from evsim.traces.trace import read_trace
 
+    check_outputs({"--output": output}, [trace])
     for note in export_trace(read_trace(trace), format, output):
-        typer.echo(f"note: {note}")
-    typer.echo(f"wrote {output}")
+        typer.echo(plain(f"note: {note}"))
+    typer.echo(plain(f"wrote {output}"))

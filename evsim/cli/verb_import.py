@@ -47,16 +47,19 @@ def import_(
     from evsim.checkpoints.weights import write_weights
     from evsim.cli.weights_text import describe_weights
     from evsim.loading.importing import import_checkpoint
+    from evsim.outputs import check_outputs
+    from evsim.plain_text import plain
 
     if quantise is not None:
         check_precision(quantise, "--quantise", tuple(BITS))
     else:
         refuse(context, ("input", "dataset"), "is for --quantise: expected --quantise int16 or int8")
+    check_outputs({"--output": output}, [checkpoint, input, dataset])
     weights, notes = import_checkpoint(checkpoint, parse_settings(settings or []), ema, key, prefix)
     lines = list(_quantise(weights, quantise, input, dataset)) if quantise else []
     write_weights(output, weights)
     for line in [*describe_weights(weights), *(f"note: {note}" for note in notes), *lines, f"wrote {output}"]:
-        typer.echo(line)
+        typer.echo(plain(line))
 
 
 def _quantise(weights, precision: str, input: str | None, dataset: str | None) -> Iterator[str]:

@@ -26,9 +26,10 @@ def info(
     from evsim.cli.effect import refuse
     from evsim.cli.file_text import describe_file, is_recording
     from evsim.loading.zoo import find_any
+    from evsim.plain_text import plain
 
     path = find_any(file)
     if not is_recording(path):
         refuse(context, READING, f"is for recordings, and {file} is none")
     for line in describe_file(path, preparation.reading, preparation.index):
-        typer.echo(line)
+        typer.echo(plain(line))

@@ -37,8 +37,10 @@ def lint(
     from evsim.auditing.formats import check_format
     from evsim.cli.audit_text import command_line, emit, progress
     from evsim.cli.effect import refuse
+    from evsim.cli.protect import protect_inputs
 
     check_format(format)
+    protect_inputs({"--output": output}, () if trace else (weights,), [*(trace or input or []), *(more or [])])
     if trace:
         refuse(context, (*READING, "input", "weights"), "--trace has its own, leave it out")
         report = evsim.lint(None, traces=[*trace, *(more or [])], command=command_line())

@@ -35,12 +35,15 @@ def raster(
     """Draw the spikes of every layer: rasters with population rates, from a trace or straight from a run."""
     from evsim.cli.effect import refuse
     from evsim.cli.figures import parse_theme, parse_width, trace_of, write_figure
+    from evsim.cli.protect import protect_inputs
+    from evsim.plain_text import plain
     from evsim.plots import raster_figure
 
     chosen, inches = parse_theme(theme), parse_width(width)
     if trace is not None:
         refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
+    protect_inputs({"--output": output}, () if trace else (weights,), [trace or input] if trace or input else None)
     recorded = trace_of(trace, weights, input, preparation)
     figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi)
     write_figure(figure, output, dpi)
-    typer.echo(f"wrote {output}")
+    typer.echo(plain(f"wrote {output}"))

@@ -32,11 +32,14 @@ def report(
     import evsim
     from evsim.cli.audit_text import command_line
     from evsim.cli.effect import refuse
-    from evsim.cli.output_file import write_output
     from evsim.cli.progress import Progress
+    from evsim.cli.protect import protect_inputs
+    from evsim.outputs import write_output
+    from evsim.plain_text import plain
     from evsim.reports import html_page, tell, tell_trace
     from evsim.traces.trace import read_trace
 
+    protect_inputs({"--output": output}, () if trace else (weights,), [trace or input] if trace or input else None)
     if trace is not None:
         refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
         story = tell_trace(read_trace(trace), command_line())
@@ -45,4 +48,4 @@ def report(
         found = net.run(input, preparation=preparation, watch=Progress)
         story = tell(found.report, found.trace, found.audited, net.class_names, command_line())
     write_output(output, html_page(story).encode("utf-8"))
-    typer.echo(f"wrote {output}")
+    typer.echo(plain(f"wrote {output}"))

@@ -48,6 +48,7 @@ def run(
     import evsim
     from evsim.cli.effect import refuse
     from evsim.cli.progress import Progress
+    from evsim.cli.protect import protect_inputs
     from evsim.cli.run_text import print_json, print_report
 
     _check_order(order)
@@ -57,6 +58,7 @@ def run(
         _follow((weights, precision), (follow, window, hop, idle), preparation, json)
         return
     refuse(context, STREAM_ONLY, "goes with --follow FILE")
+    protect_inputs({"--trace": trace}, (weights,), [input] if input else None)
     net = evsim.load(weights, precision=precision)
     shown = {"order": order, "threads": n_threads, "watch": Progress}
     found = net.run(input, preparation=preparation, keep_spikes=trace is not None, **shown)
@@ -87,5 +89,6 @@ def _follow(weights: tuple[str, str | None], told: tuple, preparation, json: boo
         preparation.reading.sensor,
         parse_microseconds(idle, "idle") / 1e6 if idle else None,
     )
+    protect_inputs({"--trace": trace}, (weights,), [input] if input else None)
     net = evsim.load(weights[0], precision=weights[1])
     print_predictions(net.network, net.weights, stream, preparation, json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from evsim.plain_text import plain
 from evsim.traces.verify import TOLERANCE, Agreement, Verification
 
 __all__ = ["print_verification"]
@@ -16,7 +17,7 @@ def print_verification(verification: Verification) -> None:
     _print_level("local (every other population, fed with the reference's spikes)", verification.local)
     for flip in flips[:20]:
         typer.echo(
-            f"    {flip.population} sample {flip.sample} step {flip.step} address {flip.address}: "
+            f"    {plain(flip.population)} sample {flip.sample} step {flip.step} address {flip.address}: "
             f"H - v_threshold = {flip.margin:.2e}, X = {flip.current:.4g}, "
             f"{'within' if flip.is_excused else 'OUTSIDE'} {TOLERANCE:g} * max(1, |X|)"
         )
@@ -24,7 +25,7 @@ def print_verification(verification: Verification) -> None:
         typer.echo(f"    and {len(flips) - 20} more, {len(verification.unexcused)} of all outside the tolerance")
     _print_level("free-running", verification.free)
     for name, count in list(verification.free.by_population.items())[:30]:
-        typer.echo(f"    {name}: {count:,}")
+        typer.echo(plain(f"    {name}: {count:,}"))
     typer.echo(
         f"logits: largest difference {verification.logits_difference:.3g}; predictions differing: "
         f"{verification.predictions_differing} of {verification.samples}"

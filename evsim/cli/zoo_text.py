@@ -6,22 +6,18 @@ import json
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from evsim.checkpoints.weights import read_weights
+from evsim.cli.terminal import console as make_console
 from evsim.loading.zoo import bundled, card_of, zoo_folder
 
 __all__ = ["print_zoo", "print_zoo_json"]
 
-WIDTH = 132
-
 
 def print_zoo() -> None:
     """Two tables, and how to use them."""
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width to respect
-        console.width = WIDTH
+    console = make_console()
     networks = _table("network", "family", "test set", "evsim %", "95 % interval", "PyTorch %", "differ", "shown", "kB")
     for name in bundled():
         networks.add_row(*_network_cells(name))

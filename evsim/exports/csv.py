@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from itertools import repeat
+from typing import BinaryIO
 
 import numpy as np
 
+from evsim.plain_text import plain_cell
 from evsim.traces.trace import Layer, Trace
 
 __all__ = ["LOSES", "write"]
@@ -15,15 +18,17 @@ LOSES = ""
 _CHUNK = 100_000
 
 
-def write(trace: Trace, path: str) -> None:
+def write(trace: Trace, file: BinaryIO) -> None:
     """``layer,step,address,<axes>,payload``; an axis that a layer does not have is left empty, so is payload 1."""
     axes = list(dict.fromkeys(axis for layer in trace.layers.values() for axis in layer.axes.split(",")))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["layer", "step", "address", *axes, "payload"])
-        for name, layer in trace.layers.items():
-            for begin in range(0, layer.step.size, _CHUNK):
-                rows.writerows(zip(repeat(name), *_columns(layer, slice(begin, begin + _CHUNK), axes), strict=False))
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+    rows = csv.writer(text)
+    rows.writerow(["layer", "step", "address", *map(plain_cell, axes), "payload"])
+    for name, layer in trace.layers.items():
+        for begin in range(0, layer.step.size, _CHUNK):
+            columns = _columns(layer, slice(begin, begin + _CHUNK), axes)
+            rows.writerows(zip(repeat(plain_cell(name, keeps_lines=True)), *columns, strict=False))
+    text.detach()
 
 
 def _columns(layer: Layer, part: slice, axes: list[str]) -> list:

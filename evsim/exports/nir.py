@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -13,14 +15,16 @@ __all__ = ["LOSES", "write"]
 LOSES = ""
 
 
-def write(trace: Trace, path: str) -> None:
+def write(trace: Trace, file: BinaryIO) -> None:
     """Times are in steps (dt = 1), indices are flat addresses, and there is one sample."""
     import nir
 
     nodes = {
         name: nir.NIRNodeData({"spikes": _events(nir, layer, trace.n_steps)}) for name, layer in trace.layers.items()
     }
-    nir.write_data(path, nir.NIRGraphData(nodes))
+    whole = BytesIO()  # see `output_hdf5`
+    nir.write_data(whole, nir.NIRGraphData(nodes))
+    file.write(whole.getbuffer())
 
 
 def _events(nir, layer: Layer, n_steps: int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import BinaryIO
 
 import numpy as np
 
@@ -16,7 +17,7 @@ LOSES = ""
 _MOST_BYTES = 1 << 32
 
 
-def write(trace: Trace, path: str) -> None:
+def write(trace: Trace, file: BinaryIO) -> None:
     """``<layer>.bits`` uint8 [n_steps, ceil(n / 8)], lowest bit first; ``<layer>.payload`` in order of the set bits."""
     entries: dict[str, np.ndarray] = {}
     header = {"format": "evsim-packed", "format_version": 1, "n_steps": trace.n_steps, "layers": {}}
@@ -26,8 +27,7 @@ def write(trace: Trace, path: str) -> None:
         entries[f"{name}.bits"] = _bits(name, layer, trace.n_steps)
         if layer.payload is not None:
             entries[f"{name}.payload"] = layer.payload[order]
-    with open(path, "wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **entries)
+    np.savez_compressed(file, header=np.array(json.dumps(header)), **entries)
 
 
 def _bits(name: str, layer: Layer, n_steps: int) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from typing import BinaryIO
+
 import numpy as np
 
 from evsim.traces.trace import Layer, Trace
@@ -13,15 +16,17 @@ _MAGIC = np.uint32(0x0A7A)
 _SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 
 
-def write(trace: Trace, path: str) -> None:
+def write(trace: Trace, file: BinaryIO) -> None:
     """A population a layer, sorted by time; a step is a millisecond, a node id the flat address."""
     import h5py
 
-    with h5py.File(path, "w") as file:
-        file.attrs["magic"] = _MAGIC
-        file.attrs["version"] = np.array([0, 1], np.uint32)
+    whole = BytesIO()  # see `output_hdf5`
+    with h5py.File(whole, "w") as stored:
+        stored.attrs["magic"] = _MAGIC
+        stored.attrs["version"] = np.array([0, 1], np.uint32)
         for name, layer in trace.layers.items():
-            _write_population(file.create_group(f"spikes/{name}"), layer)
+            _write_population(stored.create_group(f"spikes/{name}"), layer)
+    file.write(whole.getbuffer())
 
 
 def _write_population(group, layer: Layer) -> None:

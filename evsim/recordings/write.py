@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 
+from evsim.outputs import output_hdf5
 from evsim.recordings.recording import EventRecording
 
 __all__ = ["write_events_hdf5"]
@@ -26,17 +24,9 @@ def write_events_hdf5(path, recording: EventRecording, source: str = "", licence
     source, licence : str
         Where the recording comes from and under what terms it may be passed on.
     """
-    import h5py
-
-    path = Path(path)
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(half, "w") as file:
-            _write_columns(file.create_group("events"), recording)
-            _write_attributes(file, recording, source, licence)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    with output_hdf5(path) as file:
+        _write_columns(file.create_group("events"), recording)
+        _write_attributes(file, recording, source, licence)
 
 
 def _write_columns(group, recording: EventRecording) -> None:

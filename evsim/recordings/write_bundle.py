@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
+from evsim.outputs import output_hdf5
 from evsim.recordings.recording import EventRecording
 
 __all__ = ["write_bundle_hdf5"]
@@ -27,20 +26,12 @@ def write_bundle_hdf5(path, recordings: Iterable[tuple[str, EventRecording]], **
     attributes
         Kept on the file: source, licence, and whatever else a reader should know.
     """
-    import h5py
-
-    path = Path(path)
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # The old group format costs 2 kB a column; the one of HDF5 1.10 a hundred bytes.
-        with h5py.File(half, "w", libver=("v110", "v110")) as file:
-            file.attrs.update(attributes)
-            group = file.create_group("recordings", track_order=True)
-            for key, recording in recordings:
-                _write(group.create_group(key), recording)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    # The old group format costs 2 kB a column; the one of HDF5 1.10 a hundred bytes.
+    with output_hdf5(path, libver=("v110", "v110")) as file:
+        file.attrs.update(attributes)
+        group = file.create_group("recordings", track_order=True)
+        for key, recording in recordings:
+            _write(group.create_group(key), recording)
 
 
 def _write(group, recording: EventRecording) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-import re
+
+from evsim.plain_text import plain
 
 __all__ = ["Markup", "element", "text"]
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Markup(str):
@@ -17,11 +16,10 @@ class Markup(str):
 
 
 def text(value: object) -> Markup:
-    """A value as text of the page; characters that no page may hold are replaced."""
+    """A value as text of the page; what is not printable is shown as its escape."""
     if isinstance(value, Markup):
         return value
-    words = _CONTROL.sub("\ufffd", str(value)).encode("utf-8", "replace").decode("utf-8")
-    return Markup(html.escape(words, quote=True))
+    return Markup(html.escape(plain(value), quote=True))
 
 
 def element(tag: str, *content: object, **attributes: object) -> Markup:

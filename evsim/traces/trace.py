@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evsim.engine.ledger import COUNTS, Ledger, OpCounts, with_present_names
+from evsim.engine.ledger import COUNTS, Ledger
 from evsim.engine.network import INPUT, Network
 from evsim.engine.spikes import Spikes
 from evsim.errors import TraceError
+from evsim.outputs import output_hdf5
+from evsim.traces.checked_trace import open_trace
 
 __all__ = ["Layer", "Probe", "Trace", "read_trace", "write_trace"]
 
@@ -21,9 +23,6 @@ FORMAT = "evsim-trace"
 VERSION = 2
 FORMER_VERSIONS = (1,)
 """Read as well: version 1 calls `event_acs` acs and `acs` unit_acs, and knows neither some counts nor `sleepless`."""
-MOST_STEPS = 1_000_000
-MOST_PLACES = 2**31
-"""What addresses of 32 bits can reach; a larger shape is a damaged file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,33 +130,28 @@ class Trace:
 
 
 def write_trace(path: str | os.PathLike, trace: Trace) -> None:
-    """Write an HDF5 file readable without evsim, under a temporary name that is then renamed.
+    """Write an HDF5 file readable without evsim.
 
     ``spikes/<module>`` holds ``step`` (int32), ``address`` (int64) and, for graded events, ``payload``; its
     attributes are ``shape`` and ``axes``, and ``n_sleepless`` for a population. ``ledger`` holds one row a handler and
     step. The attribute ``provenance`` is JSON.
-    """
-    import h5py
 
-    temporary = f"{os.fspath(path)}.part"
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, format_version=VERSION, n_steps=trace.n_steps)
-            file.attrs["provenance"] = json.dumps(trace.provenance)
-            file.attrs["layer_order"] = list(trace.layers)
-            file["logits"] = trace.logits
-            for name, layer in trace.layers.items():
-                group = file.create_group(f"spikes/{name}")
-                _write_layer(group, layer)
-                if name in trace.sleepless:
-                    group.attrs["n_sleepless"] = trace.sleepless[name]
-            _write_ledger(file.create_group("ledger"), trace.ledger)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    Raises
+    ------
+    EvsimError
+        The file cannot be written.
+    """
+    with output_hdf5(path) as file:
+        file.attrs.update(format=FORMAT, format_version=VERSION, n_steps=trace.n_steps)
+        file.attrs["provenance"] = json.dumps(trace.provenance)
+        file.attrs["layer_order"] = list(trace.layers)
+        file["logits"] = trace.logits
+        for name, layer in trace.layers.items():
+            group = file.create_group(f"spikes/{name}")
+            _write_layer(group, layer)
+            if name in trace.sleepless:
+                group.attrs["n_sleepless"] = trace.sleepless[name]
+        _write_ledger(file.create_group("ledger"), trace.ledger)
 
 
 def read_trace(path: str | os.PathLike) -> Trace:
@@ -166,34 +160,24 @@ def read_trace(path: str | os.PathLike) -> Trace:
     Raises
     ------
     TraceError
-        Not a trace, damaged, or its addresses reach outside its shapes.
+        Not a trace, damaged, hostile, or its addresses reach outside its shapes.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise TraceError(f"{path}: an HDF5 file, but not an evsim trace (no attribute format={FORMAT!r})")
-            version = file.attrs.get("format_version")
-            if version not in (*FORMER_VERSIONS, VERSION):
-                raise TraceError(f"{path}: trace format version {version}, expected 1 to {VERSION}")
-            n_steps = int(file.attrs["n_steps"])
-            if not 1 <= n_steps <= MOST_STEPS:
-                raise TraceError(f"{path}: n_steps is {n_steps}, expected 1 to {MOST_STEPS:,}")
-            layers = {name: _read_layer(path, name, group, n_steps) for name, group in file["spikes"].items()}
-            order = [INPUT, *(name for name in file.attrs.get("layer_order", []) if name in layers)]
-            sleepless = _read_sleepless(path, file["spikes"], layers)
-            ledger = _read_ledger(file["ledger"], version)
-            provenance = json.loads(file.attrs["provenance"])
-            logits = file["logits"][()]
-            if not isinstance(provenance, dict):
-                raise TraceError(f"{path}: the attribute provenance is not a JSON object")
-    except TraceError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise TraceError(f"{path}: not a readable evsim trace ({error})") from None
-    ordered = {name: layers[name] for name in [*order, *layers] if name in layers}
-    return Trace(ordered, logits, n_steps, ledger, provenance, sleepless, int(version))
+    with open_trace(path) as stored:
+        found = stored.attribute("format"), stored.attribute("format_version")
+        if not isinstance(found[0], str) or found[0] != FORMAT:
+            raise TraceError(f"{path}: an HDF5 file, but not an evsim trace (no attribute format={FORMAT!r})")
+        version = found[1]
+        if np.ndim(version) or version not in (*FORMER_VERSIONS, VERSION):
+            raise TraceError(f"{path}: trace format version {version}, expected 1 to {VERSION}")
+        ledger = stored.ledger(of_former_version=version in FORMER_VERSIONS)
+        n_steps = stored.n_steps(sum(1 for _ in ledger.rows()))
+        layers, sleepless = {}, {}
+        for name in stored.layers():
+            shape, axes = stored.shape(name)
+            layers[name] = Layer(shape, axes, *stored.events(name, n_steps, math.prod(shape)))
+            n_sleepless = stored.n_sleepless(name, math.prod(shape))
+            sleepless |= {} if n_sleepless is None else {name: n_sleepless}
+        return Trace(layers, stored.logits(), n_steps, ledger, stored.provenance(), sleepless, int(version))
 
 
 def _write_layer(group, layer: Layer) -> None:
@@ -206,49 +190,12 @@ def _write_layer(group, layer: Layer) -> None:
         group.create_dataset("payload", data=layer.payload, **options)
 
 
-def _read_layer(path, name: str, group, n_steps: int) -> Layer:
-    shape = tuple(int(n) for n in group.attrs["shape"])
-    step, address = group["step"][()], group["address"][()]
-    payload = group["payload"][()] if "payload" in group else None
-    axes = str(group.attrs["axes"])
-    size = math.prod(shape)
-    if len(set(axes.split(","))) != len(shape) or min(shape) < 0 or size > MOST_PLACES:
-        raise TraceError(f"{path}: spikes/{name}: the shape {shape} does not fit the axes {axes!r}, or is too large")
-    if step.shape != address.shape or step.ndim != 1 or (payload is not None and payload.shape != step.shape):
-        raise TraceError(f"{path}: spikes/{name}: {step.shape} steps and {address.shape} addresses, expected as many")
-    if step.size and not (0 <= step.min() and step.max() < n_steps and 0 <= address.min() and address.max() < size):
-        raise TraceError(f"{path}: spikes/{name}: a step or address lies outside {n_steps} steps x {size} places")
-    return Layer(shape, axes, step, address, payload)
-
-
 def _write_ledger(group, ledger: Ledger) -> None:
     rows = list(ledger.rows())
     group["handler"] = np.array([name for name, _, _ in rows], dtype="S")
     group["step"] = np.array([step for _, step, _ in rows], np.int32)
     for count in COUNTS:
         group[count] = np.array([getattr(counts, count) for _, _, counts in rows], np.int64)
-
-
-def _read_sleepless(path, group, layers: Mapping[str, Layer]) -> dict[str, int]:
-    found = {name: group[name].attrs["n_sleepless"] for name in layers if "n_sleepless" in group[name].attrs}
-    for name, value in found.items():
-        size = math.prod(layers[name].shape)
-        if np.ndim(value) or np.asarray(value).dtype.kind not in "iu" or not 0 <= value <= size:
-            raise TraceError(f"{path}: spikes/{name}: n_sleepless is {value!r:.40}, expected 0 to {size}")
-    return {name: int(value) for name, value in found.items()}
-
-
-def _read_ledger(group, version: int) -> Ledger:
-    """One row a handler and step; counts that version 1 did not know are 0."""
-    ledger = Ledger()
-    names = [name.decode() for name in group["handler"][()]]
-    stored = {name: group[name][()].tolist() for name in group if name not in ("handler", "step")}
-    if version in FORMER_VERSIONS:
-        stored = {count: [0] * len(names) for count in COUNTS} | with_present_names(stored)
-    columns = [stored[count] for count in COUNTS]
-    for name, step, *counts in zip(names, group["step"][()].tolist(), *columns, strict=True):
-        ledger.charge(name, step, OpCounts(*counts))
-    return ledger
 
 
 def _join(parts: list[np.ndarray], dtype) -> np.ndarray:

@@ -11,6 +11,7 @@ import io
 
 from evsim.auditing.estimate import Estimate
 from evsim.auditing.sheet import Report
+from evsim.plain_text import plain_cell
 
 _NAMING = ("text", "key")
 _HEADINGS = ("sheet", "row", "column", "value", "sd", "low", "high", "n")
@@ -19,19 +20,19 @@ _HEADINGS = ("sheet", "row", "column", "value", "sd", "low", "high", "n")
 def write(report: Report) -> str:
     """The report as CSV with a line of headings."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_HEADINGS)
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(_HEADINGS)
     for key, value in report.provenance.items():
         for one in value if isinstance(value, list) else [value]:
-            writer.writerow(("provenance", key, "", one, "", "", "", ""))
+            rows.writerow(map(plain_cell, ("provenance", key, "", one, "", "", "", "")))
     for sheet in report.sheets:
         for number, row in enumerate(sheet.rows):
             name = " ".join(str(row[c.key]) for c in sheet.columns if c.kind in _NAMING and row.get(c.key) is not None)
             for column in sheet.columns:
                 if column.kind not in _NAMING and row.get(column.key) is not None:
-                    writer.writerow((sheet.key, name or number, column.key, *_values(row[column.key])))
+                    rows.writerow(map(plain_cell, (sheet.key, name or number, column.key, *_values(row[column.key]))))
         for note in sheet.notes:
-            writer.writerow((sheet.key, "note", "", note, "", "", "", ""))
+            rows.writerow(map(plain_cell, (sheet.key, "note", "", note, "", "", "", "")))
     return out.getvalue()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from evsim.auditing.sheet import Report, Sheet, cell_text
+
+_SPECIAL = re.compile(r"[|`\[\]\\]")
 
 
 def write(report: Report) -> str:
@@ -13,15 +16,15 @@ def write(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {report.title}"
+    yield f"# {_escape(report.title)}"
     for sheet in report.sheets:
-        yield from ("", f"## {sheet.title}", "")
+        yield from ("", f"## {_escape(sheet.title)}", "")
         yield from _table(sheet)
-        yield from ("", *(f"- {note}" for note in sheet.notes))
+        yield from ("", *(f"- {_escape(note)}" for note in sheet.notes))
     yield from ("", "## Provenance", "")
     for key, value in report.provenance.items():
         for one in value if isinstance(value, list) else [value]:
-            yield f"- {key}: {one}"
+            yield f"- {key}: {_escape(str(one))}"
 
 
 def _table(sheet: Sheet) -> Iterator[str]:
@@ -32,4 +35,9 @@ def _table(sheet: Sheet) -> Iterator[str]:
 
 
 def _row(cells) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_escape(str(cell)) for cell in cells) + " |"
+
+
+def _escape(text: str) -> str:
+    """Nothing from a file is a tag, a link or the end of a cell."""
+    return _SPECIAL.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
