@@ -1,4 +1,4 @@
-"""What may be opened to be read: a plain file that is there, no device and no pipe that gives bytes for ever or never."""
+"""What may be opened to be read: a plain file, no device and no pipe, which may give bytes for ever or never."""
 
 from __future__ import annotations
 

@@ -121,9 +121,9 @@ def _check_place(option: str, path: str) -> None:
     if not path or os.path.isdir(path):
         raise EvsimError(f"{option} {path}: is a folder; expected the name of a file to write")
     if not os.path.isdir(folder):
-        raise EvsimError(f"{option} {path}: there is no folder {folder} to write it into")
+        raise EvsimError(f"{option} {path}: cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise EvsimError(f"{option} {path}: the folder {folder} cannot be written to")
+        raise EvsimError(f"{option} {path}: cannot be written: no permission to write in {folder}")
 
 
 def _is_or_holds(name: str, output: str) -> bool:

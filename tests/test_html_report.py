@@ -68,7 +68,7 @@ def hostile_page(tmp_path_factory):
 
 def test_text_and_attributes_are_escaped():
     assert element("td", HOSTILE, title=HOSTILE).count("<") == 2
-    assert text("a\x00\x1b\udcffb") == "a\ufffd\ufffd?b"
+    assert text("a\x00\x1b\udcffb") == r"a\x00\x1b\udcffb"
     assert text(Markup("<b>")) == "<b>"
     assert element("img", alt="x", width=None) == '<img alt="x">'
 

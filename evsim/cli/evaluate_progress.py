@@ -46,7 +46,8 @@ class EvaluationProgress:
         if kind is None:
             return
         if self._n_done == self._n_broken:  # nothing worth continuing
-            self.finish()
+            if not self.journal.outcomes:
+                self.finish()
             return
         stopped = f"stopped after {self._n_done} of {self._n_items} recordings; add --resume to continue"
         if isinstance(error, EvsimError):

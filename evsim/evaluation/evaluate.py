@@ -14,6 +14,7 @@ from evsim.evaluation.examiner import Examiner, Plan
 from evsim.evaluation.journal import Journal
 from evsim.evaluation.outcome import Outcome
 from evsim.evaluation.report import EvaluationReport, summarise
+from evsim.evaluation.resumed import check_resumed
 from evsim.evaluation.threads import Threads
 from evsim.loading.warm_up import warm_up
 from evsim.runs.measures import peak_memory_bytes
@@ -88,6 +89,8 @@ class Evaluation:
         strict : bool
             A recording that cannot be read ends the run.
         """
+        if journal:
+            check_resumed(journal, self.dataset.items, self.examiner.n_classes)
         done = dict(journal.outcomes) if journal else {}
         for outcome in done.values():
             _receive(outcome, watch, strict)

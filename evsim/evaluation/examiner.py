@@ -15,6 +15,7 @@ from evsim.engine.twin import twin
 from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item, Reader, kind_module
 from evsim.evaluation.outcome import TOP, Outcome
+from evsim.evaluation.resumed import content_of
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import find_weights
 from evsim.recordings.options import ReadOptions
@@ -98,15 +99,16 @@ class Examiner:
 
     def examine(self, item: Item) -> Outcome:
         """Read, cut, simulate; what cannot be read, or ends in no logits, becomes an outcome with an error."""
-        begin = time.perf_counter()
+        content, begin = content_of(item.path), time.perf_counter()
         try:
             steps = self.steps(item)
             result = simulate(self.network, steps.spikes, order=self.plan.order)
         except (EvsimError, OSError) as error:
-            return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
+            seconds = time.perf_counter() - begin
+            return Outcome(item.id, item.label, seconds=seconds, error=str(error), content=content)
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
         counts = result.ledger.total().as_dict()
-        return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
+        return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin, content=content)
 
     def steps(self, item: Item) -> Steps:
         """Read a recording and cut it into the network's input."""

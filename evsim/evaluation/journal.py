@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from evsim.errors import EvsimError
 from evsim.evaluation.outcome import Outcome
+from evsim.files import check_readable
 
 __all__ = ["FORMAT", "Journal"]
 
 FORMAT = "evsim-evaluate/2"
 FORMER = "evsim-evaluate/1"
-"""Its counts have other names, and fewer of them."""
+"""Its counts have other names, and fewer of them; its lines no check sums."""
+SUM = "sum"
+"""The last key of every line but the first: a check sum over the run's identity and the rest of the line."""
+LONGEST_LINE = 2**20
 
 
 class Journal:
@@ -35,17 +42,22 @@ class Journal:
     Raises
     ------
     EvsimError
-        The file cannot be written, belongs to another run, is damaged, or is in use.
+        The file cannot be written, belongs to another run, is damaged, or is in use. A line that was changed, that comes
+        from another run, or that is the second of one recording is named by its number.
     """
 
     def __init__(self, path: str | os.PathLike, identity: dict, resume: bool = False) -> None:
         self.path = Path(path)
         self.outcomes: dict[str, Outcome] = {}
+        self._lines: dict[str, int] = {}
         self._identity = {"journal": FORMAT, **identity}
-        if not resume and self.path.exists():
-            raise EvsimError(f"{path}: is the journal of an earlier run: --resume continues it, or remove it")
+        self._run = hashlib.sha256(_text(self._identity)).digest()
+        if self.path.exists():
+            if not resume:
+                raise EvsimError(f"{path}: is the journal of an earlier run: --resume continues it, or remove it")
+            check_readable(path)
         try:
-            self._file = open(self.path, "a+b")
+            self._file = open(self.path, "a+b", buffering=0)
         except OSError as error:
             raise EvsimError(
                 f"{path}: the journal cannot be written ({error.strerror}); say where with --journal"
@@ -59,41 +71,76 @@ class Journal:
 
     def append(self, *outcomes: Outcome) -> None:
         """Write outcomes, a line each, and wait until they are on the disk."""
-        self._write(*(outcome.as_dict() for outcome in outcomes))
+        self._write(b"".join(map(self._line, outcomes)))
 
     def close(self) -> None:
         """Close the file; it stays."""
         self._file.close()
 
+    def refusal(self, id: str, what: str) -> EvsimError:
+        """What is wrong with the line of a recording."""
+        return self._refusal(self._lines[id], what)
+
+    def _refusal(self, line: int, what: str) -> EvsimError:
+        return EvsimError(f"{self.path}: line {line} {what}; remove the line, and it is done again")
+
     def _begin(self) -> None:
         """Read what is there, cut off a half-written end, write the first line of a new file."""
-        self._file.seek(0)
-        *whole, rest = self._file.read().split(b"\n")
-        if not whole and not _line(self._identity).startswith(rest):
-            raise EvsimError(f"{self.path}: is not a journal of evsim evaluate ({FORMAT})")
-        kept = self._accept(whole)
-        self._file.truncate(sum(len(line) + 1 for line in kept))
-        if not kept:
-            self._write(self._identity)
+        self._end = self._accept()
+        self._file.truncate(self._end)
+        if not self._end:
+            self._write(_text(self._identity) + b"\n")
 
-    def _accept(self, lines: list[bytes]) -> list[bytes]:
-        """The lines that count: the last may be damaged (the disk lost power), any other damage is refused."""
-        for number, line in enumerate(lines):
-            try:
-                values = json.loads(line)
-                if number == 0:
-                    self._compare(values)
-                else:
-                    outcome = Outcome.from_dict(values)
-                    self.outcomes[outcome.id] = outcome
-            except (ValueError, TypeError, KeyError, AttributeError):
-                if 0 < number == len(lines) - 1:
-                    return lines[:number]
-                where = f"line {number + 1} is not a line of a journal of evsim evaluate"
-                raise EvsimError(f"{self.path}: {where}") from None
-        return lines
+    def _accept(self) -> int:
+        """Take in the whole lines; the number of bytes they fill.
 
-    def _compare(self, found: dict) -> None:
+        The last may be damaged (the disk lost power), any other damage is refused.
+        """
+        end = 0
+        for number, line, is_last in self._read():
+            if number == 1:
+                self._compare(line, is_whole=line.endswith(b"\n"))
+            if not line.endswith(b"\n"):  # half-written
+                break
+            if number > 1:
+                values = _parsed(line)
+                if values is None and is_last:
+                    break
+                self._take(number, values)
+            end += len(line)
+        return end
+
+    def _read(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Each line with its number from 1, and whether it is the last."""
+        with open(self.path, "rb") as file:
+            line = file.readline(LONGEST_LINE)
+            number = 1
+            while line:
+                following = file.readline(LONGEST_LINE)
+                if len(line) == LONGEST_LINE and following:
+                    raise EvsimError(f"{self.path}: line {number} is not a line of a journal of evsim evaluate")
+                yield number, line, not following
+                line, number = following, number + 1
+
+    def _take(self, number: int, values: dict | None) -> None:
+        if values is None:
+            raise EvsimError(f"{self.path}: line {number} is not a line of a journal of evsim evaluate")
+        if values.pop(SUM) != self._sum(values):
+            raise self._refusal(number, "was changed, or comes from another run")
+        outcome = Outcome.from_dict(values)
+        if outcome.id in self.outcomes:
+            first = self._lines[outcome.id]
+            raise self._refusal(number, f"is the second of recording {outcome.id!r}, after line {first}")
+        self.outcomes[outcome.id], self._lines[outcome.id] = outcome, number
+
+    def _compare(self, line: bytes, is_whole: bool) -> None:
+        """The first line must be this run's, or its beginning."""
+        if not is_whole and _text(self._identity).startswith(line):
+            return
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
         if isinstance(found, dict) and found.get("journal") == FORMER:
             raise EvsimError(
                 f"{self.path}: is a journal of an earlier version ({FORMER}, expected {FORMAT}), whose counts have "
@@ -107,13 +154,26 @@ class Journal:
                     f"{self.path}: is the journal of another run: its {name} is {found.get(name)}, this run's {ours}"
                 )
 
-    def _write(self, *lines: dict) -> None:
+    def _line(self, outcome: Outcome) -> bytes:
+        values = outcome.as_dict()
+        return _text(values | {SUM: self._sum(values)}) + b"\n"
+
+    def _sum(self, values: dict) -> str:
+        """Of a line of this run: the same line in the journal of another run has another one."""
+        return hashlib.sha256(self._run + _text(values)).hexdigest()[:16]
+
+    def _write(self, lines: bytes) -> None:
+        """All of them or none: what a full disk has let through is taken back."""
         try:
-            self._file.write(b"".join(map(_line, lines)))
-            self._file.flush()
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._end)
             raise EvsimError(f"{self.path}: the journal cannot be written ({error.strerror})") from None
+        self._end += len(lines)
 
     def _lock(self) -> None:
         """Two runs must not write one journal; the lock dies with the process."""
@@ -127,5 +187,17 @@ class Journal:
             raise EvsimError(f"{self.path}: another run is writing this journal") from None
 
 
-def _line(values: dict) -> bytes:
-    return json.dumps(values).encode() + b"\n"
+def _text(values: dict) -> bytes:
+    return json.dumps(values).encode()
+
+
+def _parsed(line: bytes) -> dict | None:
+    """The values of a line with a sum, if it is one."""
+    try:
+        values = json.loads(line)
+        is_line = isinstance(values, dict) and SUM in values
+        if is_line:
+            Outcome.from_dict({name: value for name, value in values.items() if name != SUM})
+        return values if is_line else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None

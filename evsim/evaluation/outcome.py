@@ -26,6 +26,8 @@ class Outcome:
         To read, cut and simulate.
     error : str or None
         Why it could not be examined.
+    content : str or None
+        SHA-256 of the file that holds the recording, as it was examined; None where it could not be read at all.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    content: str | None = None
 
     @property
     def prediction(self) -> int | None:
@@ -54,4 +57,6 @@ class Outcome:
         top = tuple(int(place) for place in values["top"])
         if not (values["error"] is None) == bool(top):
             raise ValueError("neither classes nor an error")
+        if type(values["id"]) is not str or type(values["label"]) is not int:
+            raise TypeError("an id that is no text, or a label that is no whole number")
         return Outcome(**(values | {"top": top}))

@@ -1,7 +1,7 @@
 """Traces in the formats of other tools: one file a format, found by looking into this folder.
 
-A format's file offers ``write(trace, file)``, to a binary file, and ``LOSES``, what of a trace the format cannot hold (or "").
-Where a format demands a unit of time, one step is written as one millisecond.
+A format's file offers ``write(trace, file)``, to a binary file, and ``LOSES``, what of a trace the format cannot hold
+(or ""). Where a format demands a unit of time, one step is written as one millisecond.
 """
 
 from __future__ import annotations
