@@ -244,7 +244,7 @@ def test_images_of_any_size_are_cropped_as_the_official_code_does(tmp_path, data
         Image.fromarray(pixels).save(tmp_path / "val" / name / f"{label}.png")
     weights, _ = import_checkpoint(str(data / "sdt_mlp1.legacy_zip_false.pth"), BARE)
     write_weights(tmp_path / "w.npz", weights)
-    dataset = found(tmp_path)
+    dataset = found(tmp_path, class_order="lexicographic")  # these weights do not name their classes
     plan = Plan(str(tmp_path / "w.npz"), "folder", normalise="imagenet", crop_pct=0.95)
     result = evaluate(plan, dataset, Threads(2))
     assert (result.n_broken, result.top1.n) == (0, 2)
@@ -471,7 +471,7 @@ def test_evaluate_to_standard_output_is_json_alone(evsim):
         (["-d", DIGITS, "--split", "half"], ["split 'half'"]),
         (["-d", DIGITS, "--journal", "absent/j.jsonl"], ["absent/j.jsonl", "cannot be written"]),
         (["-d", DIGITS, "--limit", "2", "--fit", "downsample=2"], ["none of the 2 recordings", "17x17"]),
-        (["-d", DIGITS, "--limit", "2", "--csv", "absent/r.csv"], ["absent/r.csv", "cannot be written", "--resume"]),
+        (["-d", DIGITS, "--limit", "2", "--csv", "absent/r.csv"], ["absent/r.csv", "cannot be written"]),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(evsim, options, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from evsim.api.trained_network import TrainedNetwork
 from evsim.evaluation.dataset import Dataset, FindOptions, find_dataset
@@ -28,6 +29,7 @@ def evaluate(
     split_by: str | None = None,
     fit: str | None = None,
     normalise: str | tuple | None = None,
+    class_order: str | None = None,
     workers: int | None = None,
     watch: Callable[[Outcome], None] | None = None,
 ) -> EvaluationReport:
@@ -47,6 +49,9 @@ def evaluate(
         Only so many recordings; after a shuffle by this seed.
     split_by, fit, normalise : optional
         How recordings become steps, as in `TrainedNetwork.run`.
+    class_order : {"lexicographic", "numeric"}, optional
+        Number the dataset's classes by their position in that order of their names. Without it they are matched with
+        the network's by name.
     workers : int, optional
         Threads; as many as cores when left out. Entries of a sequence are fetched by one thread at a time.
     watch : callable, optional
@@ -63,8 +68,9 @@ def evaluate(
     """
     preparation = Preparation(split_by, fit)
     evaluation = evaluation_of(
-        network, dataset, preparation, Choice(limit, shuffle_seed), root=root, split=split, normalise=normalise
-    )
+        network, dataset, preparation, Choice(limit, shuffle_seed), root=root, split=split, normalise=normalise,
+        class_order=class_order,
+    )  # fmt: skip
     return evaluation.run(Threads(workers), watch=watch)
 
 
@@ -77,7 +83,7 @@ def evaluation_of(
     root: str | None = None,
     split: str = "test",
     download: bool = False,
-    class_order: str = "lexicographic",
+    class_order: str | None = None,
     normalise: str | tuple | None = None,
     order: str = "stage",
     crop_pct: float | None = None,
@@ -95,10 +101,11 @@ def evaluation_of(
 
 
 def _found(dataset: object, root: str | None, options: FindOptions) -> Dataset:
+    told = options.class_order is not None
     if isinstance(dataset, Dataset):
-        return dataset
+        return replace(dataset, by_position=True) if told else dataset
     if isinstance(dataset, (str, os.PathLike)):
         return find_dataset(os.fspath(dataset), root, options)
     from evsim.api.sequence import dataset_of
 
-    return dataset_of(dataset)
+    return replace(dataset_of(dataset), by_position=told)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["class_names"]
+import re
+from collections.abc import Sequence
+
+__all__ = ["class_names", "find_class", "folded"]
 
 _CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -29,3 +32,25 @@ def class_names(dataset: object, n_classes: int) -> list[str] | None:
     }
     names = known.get(str(dataset).lower().removeprefix("torch/").removesuffix("-tet"))
     return names if names and len(names) == n_classes else None
+
+
+def find_class(label: int | str | None, names: Sequence[str] | None) -> int | None:
+    """The index of the class that a recording's own label means; None where that cannot be told.
+
+    A number means the class of that name where all names are numbers, else the class of that index. Text means the
+    class of that name.
+    """
+    if label is None:
+        return None
+    known = [folded(name) for name in names or ()]
+    if isinstance(label, str) or (known and all(name.isdecimal() for name in known)):
+        wanted = folded(str(label))
+        return known.index(wanted) if known.count(wanted) == 1 else None
+    return label
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: ``Hand_clapping`` and ``hand clapping`` are the same, so are ``07`` and ``7 - seven``."""
+    words = re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    digits = re.fullmatch(r"(\d+)(?: (?:zero|one|two|three|four|five|six|seven|eight|nine))?", words)
+    return str(int(digits[1][:18])) if digits else words

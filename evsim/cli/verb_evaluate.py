@@ -38,8 +38,9 @@ def evaluate(
         bool, typer.Option("--download", help="Let tonic fetch the dataset into --root first.")
     ] = False,
     class_order: Annotated[
-        str, typer.Option(help="How folders 0 ... 10 are numbered: lexicographic (as published networks) or numeric.")
-    ] = "lexicographic",
+        str | None,
+        typer.Option(help="Number classes by position, not by name: lexicographic (as published networks) or numeric."),
+    ] = None,
     order: Order = "stage",
     precision: Precision = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,

@@ -71,7 +71,7 @@ def _quantise(weights, precision: str, input: str | None, dataset: str | None) -
         name, recordings = bundled_recordings(weights)
         yield f"note: no --input or --dataset: compared on the bundled {name}" if name else _NOT_COMPARED
     else:
-        recordings = find_recordings(input, dataset)
+        recordings = find_recordings(input, dataset, weights.header.get("class_names"))
     yield from compare_precisions(weights, precision, recordings).lines()
 
 

@@ -89,6 +89,5 @@ def _follow(weights: tuple[str, str | None], told: tuple, preparation, json: boo
         preparation.reading.sensor,
         parse_microseconds(idle, "idle") / 1e6 if idle else None,
     )
-    protect_inputs({"--trace": trace}, (weights,), [input] if input else None)
     net = evsim.load(weights[0], precision=weights[1])
     print_predictions(net.network, net.weights, stream, preparation, json)

@@ -28,8 +28,8 @@ def first_folder(root: Path, names: Sequence[str]) -> Path:
     raise RecordingError(f"{root}: no folder {' or '.join(name or '.' for name in names)} in it")
 
 
-def class_folders(root: Path, class_order: str = "lexicographic") -> list[Path]:
-    """The folders of `root` in the order in which they are numbered as classes."""
+def class_folders(root: Path, class_order: str | None = None) -> list[Path]:
+    """The folders of `root` in the order in which they are numbered as classes; what a Mac leaves there is none."""
     folders = sorted((path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name)), key=_name)
     if class_order == "numeric" and all(path.name.isdecimal() for path in folders):
         folders.sort(key=lambda path: int(path.name))

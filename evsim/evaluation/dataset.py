@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
+from evsim.checkpoints.class_names import find_class
 from evsim.errors import RecordingError
 from evsim.recordings.discover import formats_of
 from evsim.recordings.options import ReadOptions
@@ -72,6 +73,10 @@ class Dataset:
         What was assumed, for the user to see.
     reader : Reader, optional
         Of a dataset in memory: reads an item in place of the kind's module.
+    by_position : bool
+        The user has said how the classes are numbered: their names are not compared with the network's.
+    has_own_order : bool
+        The numbers of the classes are the data set's own; without it, only the order of folders tells them.
     """
 
     kind: str
@@ -79,6 +84,8 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     reader: Reader | None = None
+    by_position: bool = False
+    has_own_order: bool = True
 
     def fingerprint(self) -> str:
         """SHA-256 over ids and labels in order: two datasets with the same one are evaluated alike."""
@@ -97,19 +104,19 @@ class FindOptions:
     split : {"test", "train"}
     download : bool
         Let tonic fetch the dataset into the root folder first.
-    class_order : {"lexicographic", "numeric"}
-        How folders with numbers for names are numbered as classes: '0', '1', '10', '2', ... as torchvision,
-        SpikingJelly and the official code do, or 0, 1, 2, ..., 10.
+    class_order : {"lexicographic", "numeric"}, optional
+        Number folders as classes by their position: '0', '1', '10', '2', ... as torchvision, SpikingJelly and the
+        official code do, or 0, 1, 2, ..., 10. Without it, classes are matched with the network's by their names.
     """
 
     split: str = "test"
     download: bool = False
-    class_order: str = "lexicographic"
+    class_order: str | None = None
 
     def __post_init__(self) -> None:
         if self.split not in ("test", "train"):
             raise RecordingError(f"split {self.split!r}: expected test or train")
-        if self.class_order not in CLASS_ORDERS:
+        if self.class_order not in (None, *CLASS_ORDERS):
             raise RecordingError(f"class order {self.class_order!r}: expected {' or '.join(CLASS_ORDERS)}")
 
 
@@ -162,20 +169,72 @@ def choose_items(items: Sequence[Item], limit: int | None, shuffle_seed: int | N
 
 
 def align_classes(dataset: Dataset, names: Sequence[str] | None) -> Dataset:
-    """Labels renumbered to a network's class names, where both know the same names in different orders."""
-    if not names or not dataset.class_names:
+    """Labels renumbered to a network's class names; a class of the dataset that the network does not name is refused.
+
+    The dataset may hold some of the network's classes. Where only one side has names, labels stay as they are if they
+    are numbers by their nature (stored in the file, or fixed by the data set's publishers), and are refused if they
+    would be numbered by the order of folders alone. With ``by_position``, the user has told how to number them.
+
+    Raises
+    ------
+    RecordingError
+        Names that do not match; both lists are shown.
+    """
+    ours = dataset.class_names
+    if dataset.by_position:
+        return replace(dataset, notes=(*dataset.notes, _numbered(ours, names)))
+    if ours is None:
+        return _renumbered_by_number(dataset, names)
+    if not names:
+        if dataset.has_own_order or _are_numbers_in_order(ours):
+            return dataset
+        raise RecordingError(f"the network's classes have no names, the dataset has {_list(ours)}: {_TELL}")
+    index = [find_class(name, names) for name in ours]
+    if None in index or len(set(index)) < len(index):
+        wrong = next(name for place, name in zip(index, ours, strict=True) if place is None or index.count(place) > 1)
+        raise RecordingError(
+            f"class {wrong!r} of the dataset is not exactly one of the network's: the dataset has {_list(ours)}; the "
+            f"network {_list(names)}: {_TELL}"
+        )
+    if index == list(range(len(ours))) and len(ours) == len(names):
         return dataset
-    ours, theirs = _folded(dataset.class_names), _folded(names)
-    if ours == theirs or sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
-        return dataset
-    index = [theirs.index(name) for name in ours]
     items = tuple(replace(item, label=index[item.label]) for item in dataset.items)
-    note = "the network numbers the same classes in another order; labels were matched by class name"
+    order = "the same classes in another order" if len(ours) == len(names) else f"{len(names)} classes, the dataset has"
+    some = "" if len(ours) == len(names) else f" {len(ours)} of them"
+    note = f"the network numbers {order}{some}; labels were matched by class name"
     return replace(dataset, items=items, class_names=tuple(names), notes=(*dataset.notes, note))
 
 
-def _folded(names: Sequence[str]) -> list[str]:
-    return [name.strip().lower() for name in names]
+_TELL = "--class-order lexicographic or numeric numbers the dataset's classes by their position"
+
+
+def _renumbered_by_number(dataset: Dataset, names: Sequence[str] | None) -> Dataset:
+    """Numbers stored in the recordings, where the network's classes are called by numbers, mean those."""
+    index = {item.label: find_class(item.label, names) for item in dataset.items}
+    unknown = [label for label, place in index.items() if place is None and 0 <= label < len(names)]
+    if unknown:
+        raise RecordingError(f"label {unknown[0]} of the dataset is none of the network's classes {_list(names)}")
+    index = {label: label if place is None else place for label, place in index.items()}  # out of range: see `_check`
+    if all(label == place for label, place in index.items()):
+        return dataset
+    note = "the recordings' labels were matched to classes of the same number, which the network has in another order"
+    items = tuple(replace(item, label=index[item.label]) for item in dataset.items)
+    return replace(dataset, items=items, notes=(*dataset.notes, note))
+
+
+def _are_numbers_in_order(names: Sequence[str]) -> bool:
+    """0, 1, 2, ...: any way to number them is the same."""
+    return list(names) == [str(number) for number in range(len(names))]
+
+
+def _numbered(ours: Sequence[str] | None, names: Sequence[str] | None) -> str:
+    shown = [f"{name} is output {i}" + (f" ({names[i]})" if names and i < len(names) else "")
+             for i, name in enumerate(ours or ())]  # fmt: skip
+    return f"classes are numbered by position, as told: {_list(shown)}"
+
+
+def _list(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
 def _kinds() -> dict[str, ModuleType]:

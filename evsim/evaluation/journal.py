@@ -42,8 +42,8 @@ class Journal:
     Raises
     ------
     EvsimError
-        The file cannot be written, belongs to another run, is damaged, or is in use. A line that was changed, that comes
-        from another run, or that is the second of one recording is named by its number.
+        The file cannot be written, belongs to another run, is damaged, or is in use. A line that was changed, that
+        comes from another run, or that is the second of one recording is named by its number.
     """
 
     def __init__(self, path: str | os.PathLike, identity: dict, resume: bool = False) -> None:

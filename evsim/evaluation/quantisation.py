@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evsim.arithmetic.precision import FLOAT
 from evsim.auditing.inputs import Source, expand
+from evsim.checkpoints.class_names import find_class
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.engine.simulator import Result, simulate
 from evsim.errors import EvsimError
-from evsim.evaluation.dataset import find_dataset
+from evsim.evaluation.dataset import align_classes, find_dataset
 from evsim.loading.importing import build_network
 from evsim.loading.zoo import zoo_folder
 from evsim.recordings.steps import Steps
@@ -131,17 +132,21 @@ def compare_precisions(weights: Weights, precision: str, recordings: Iterable[tu
     )
     for source, label in recordings:
         steps = _steps(networks[0], weights, source)
-        _compare(report, networks, steps, steps.label if label is None else label)
+        own = find_class(steps.label, weights.header.get("class_names"))
+        _compare(report, networks, steps, own if label is None else label)
     return report
 
 
-def find_recordings(inputs: str | None, dataset: str | None) -> list[tuple[Source, int | None]]:
-    """The recordings of a file or a folder, or of a labelled dataset."""
+def find_recordings(
+    inputs: str | None, dataset: str | None, names: Sequence[str] | None = None
+) -> list[tuple[Source, int | None]]:
+    """The recordings of a file or a folder, or of a labelled dataset whose classes have the network's `names`."""
     if inputs is not None and dataset is not None:
         raise EvsimError("--input and --dataset both name recordings: say one of them")
     if inputs is not None:
         return [(source, None) for source in expand([inputs])]
-    return [(Source(item.path, item.index), item.label) for item in find_dataset(dataset).items]
+    found = align_classes(find_dataset(dataset), names)
+    return [(Source(item.path, item.index), item.label) for item in found.items]
 
 
 def bundled_recordings(weights: Weights) -> tuple[str | None, list[tuple[Source, int | None]]]:

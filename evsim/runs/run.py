@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evsim import __version__
+from evsim.checkpoints.class_names import find_class
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import Observer, Result, simulate
@@ -160,7 +161,7 @@ def _report(
         n_steps=result.n_steps,
         prediction=result.prediction,
         label=names[result.prediction] if names else None,
-        true_class=steps.label,
+        true_class=find_class(steps.label, names),
         logits=[float(value) for value in result.logits],
         layers=layer_rows(network, result),
         wall_seconds=elapsed - compile_seconds,

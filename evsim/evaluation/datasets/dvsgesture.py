@@ -35,7 +35,7 @@ def find(root: Path, options: FindOptions) -> Dataset:
         folder = first_folder(root, places)
         items = [_item(folder, path, folder.name == tonic, order) for path in recordings_in(folder)]
     names = dict(zip(sorted(range(N_GESTURES), key=str), class_names("dvsgesture", N_GESTURES), strict=True))
-    notes = order_note([str(gesture) for gesture in order], options.class_order)
+    notes = order_note([str(gesture) for gesture in order], options.class_order or "lexicographic")
     return Dataset("dvsgesture", tuple(items), tuple(names[gesture] for gesture in order), notes)
 
 

@@ -22,7 +22,7 @@ def find(root: Path, options: FindOptions) -> Dataset:
         if (root / split).is_dir():
             root, notes = root / split, (f"the folder {split!r} was taken as the {options.split} split",)
             break
-    folders = class_folders(root, options.class_order)
+    folders, told = class_folders(root, options.class_order), options.class_order is not None
     names = tuple(folder.name for folder in folders)
-    notes += order_note(names, options.class_order)
-    return Dataset("folder", tuple(folder_items(root, folders)), names, notes)
+    notes += order_note(names, options.class_order) if told else ()
+    return Dataset("folder", tuple(folder_items(root, folders)), names, notes, by_position=told, has_own_order=False)

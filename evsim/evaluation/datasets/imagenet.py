@@ -20,7 +20,7 @@ def find(root: Path, options: FindOptions) -> Dataset:
         raise RecordingError(
             f"{root}: expected {N_CLASSES} folders named after synsets; found {len(found.class_names)}"
         )
-    return replace(found, kind="imagenet")
+    return replace(found, kind="imagenet", has_own_order=True)
 
 
 def crop_pct(family: str) -> float:
