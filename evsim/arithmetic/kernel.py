@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from numba import njit
+from evsim.arithmetic.kernel_cache import compiled
 
 __all__ = ["kernel"]
 
@@ -22,11 +22,7 @@ def kernel(function: Callable | None = None, **options) -> Callable:
     """
     if function is None:
         return lambda function: kernel(function, **options)
-    compiled = njit(cache=True, nogil=True, **options)(function)
-    index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if index is not None:  # not with NUMBA_DISABLE_JIT=1
-        index._source_stamp = (index._source_stamp, _shared_sources())
-    return compiled
+    return compiled(function, _shared_sources(), nogil=True, **options)
 
 
 def _shared_sources() -> str:

@@ -50,7 +50,7 @@ def find_class(label: int | str | None, names: Sequence[str] | None) -> int | No
 
 
 def folded(name: str) -> str:
-    """A name as it is compared: ``Hand_clapping`` and ``hand clapping`` are the same, so are ``07`` and ``7 - seven``."""
-    words = re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    """A name as it is compared: ``Hand_clapping`` is ``hand clapping``, and ``07`` is ``7 - seven``."""
+    words = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", name).strip().casefold()
     digits = re.fullmatch(r"(\d+)(?: (?:zero|one|two|three|four|five|six|seven|eight|nine))?", words)
     return str(int(digits[1][:18])) if digits else words

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import typer
 from numba import config
 
+from evsim.arithmetic.kernel_cache import kept_in, why_not_kept
 from evsim.loading.warm_up import WarmedUp, warm_up_families
+from evsim.plain_text import plain
 
 __all__ = ["print_warm_up"]
 
@@ -24,7 +25,8 @@ def print_warm_up() -> None:
         n_compiled += family.n_compiled
         typer.echo(f"{family.title:66} {_what(family)}")
     typer.echo(f"{n_compiled} kernels compiled; all ready after {time.perf_counter() - begin:.1f} s")
-    typer.echo(f"kept in {os.environ.get('NUMBA_CACHE_DIR') or '__pycache__ beside the sources'}")
+    not_kept = why_not_kept()
+    typer.echo(plain(f"NOT KEPT: {not_kept}" if not_kept else f"kept in {kept_in()}"))
 
 
 def _what(family: WarmedUp) -> str:
