@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from evsim.errors import EvsimError
+from evsim.files import read_bounded
 
 __all__ = ["OPERATIONS", "Constant", "EnergyModel", "bundled_models", "choose_models", "find_model", "read_model"]
 
 DEFAULT_MODELS = ("pair_4.6_0.9", "step_simple")
 
+LARGEST_FILE = 2**20
 OPERATIONS = {
     "add": "an addition",
     "synop": "an addition caused by an event, its weight read included",
@@ -125,8 +127,8 @@ def read_model(path: Path) -> EnergyModel:
         Unreadable, no TOML, an unknown key, or a constant without a number and a source.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(read_bounded(path, LARGEST_FILE).decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise EvsimError(f"{path}: not a readable TOML file ({error})") from None
     constants = {}
     for key, value in table.items():

@@ -7,6 +7,7 @@ network is built with every tensor set to one: only its shape is used; what foll
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ import numpy as np
 from evsim import networks
 from evsim.auditing.layers import AuditedRun, describe, log_for
 from evsim.auditing.layers import Layer as Described
+from evsim.checkpoints.header import read_header_values
 from evsim.engine.ledger import OpCounts
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
@@ -22,9 +24,12 @@ from evsim.engine.spikes import Spikes
 from evsim.errors import EvsimError, TraceError
 from evsim.handlers.geometry import Neurons
 from evsim.handlers.neurons import Population
+from evsim.recordings.discover import one_line
 from evsim.traces.trace import Layer, Trace
 
 __all__ = ["describe_trace", "shape_of_network"]
+
+MOST_WEIGHTS = MOST_PLACES = 2**28
 
 
 class _Recorded:
@@ -92,11 +97,27 @@ def shape_of_network(trace: Trace) -> Network:
     known = trace.provenance
     try:
         module = networks.family(known["network"])
-        hp = module.HyperParameters(**known["hyper_parameters"])
-        tensors = {name: np.ones(shape, np.float32) for name, shape in module.tensor_shapes(hp)[0].items()}
+        hp = read_header_values("provenance", known["hyper_parameters"] or {}, module.HyperParameters)
+        shapes = module.tensor_shapes(hp)[0]
+        _check_size(hp, shapes, trace)
+        tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
         return module.build(tensors, hp)
-    except (EvsimError, KeyError, TypeError, ValueError) as error:
-        raise TraceError(f"the trace's provenance does not describe a network of evsim ({error})") from None
+    except (EvsimError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TraceError(f"the trace's provenance does not describe a network of evsim ({one_line(error)})") from None
+
+
+def _check_size(hp, shapes: Mapping[str, tuple[int, ...]], trace: Trace) -> None:
+    """Before anything is allocated: the input is the recorded one, and the network no larger than any there is."""
+    size = hp.height, hp.width, hp.in_channels
+    found = trace.layers[INPUT].shape if INPUT in trace.layers else None
+    if found != size:
+        raise TraceError(f"an input of {size}, but the spikes of {INPUT!r} have the shape {found}")
+    n_weights = sum(math.prod(shape) for shape in shapes.values())
+    n_places = math.prod(size) * max(hp.n_channels if isinstance(hp.n_channels, tuple) else (hp.n_channels,))
+    if n_weights > MOST_WEIGHTS or n_places > MOST_PLACES:
+        raise TraceError(
+            f"a network of {n_weights:,} weights and {n_places:,} places; expected at most {MOST_WEIGHTS:,}"
+        )
 
 
 def _stand_in(handler, trace: Trace, sends_spikes: bool):

@@ -41,6 +41,8 @@ class BoundedZip:
         Stays open for as long as members are read; the caller closes it.
     size : int
         Of the file, in bytes.
+    largest_ratio : int
+        How many times the size of a large file its members may have together.
 
     Raises
     ------
@@ -49,7 +51,7 @@ class BoundedZip:
         its members together would be much larger than the file.
     """
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, largest_ratio: int = _LARGEST_RATIO) -> None:
         with _zip_damage():
             self._zip = zipfile.ZipFile(file)
         self._members = {info.filename: info for info in self._zip.infolist()}
@@ -57,7 +59,7 @@ class BoundedZip:
         for info in self._members.values():
             _check_member(info)
         total = sum(info.file_size for info in self._members.values())
-        if total > max(_ALWAYS_ALLOWED, _LARGEST_RATIO * size):
+        if total > max(_ALWAYS_ALLOWED, largest_ratio * size):
             raise Refused(f"its members would take {total} bytes, out of a file of {size}: a zip bomb")
 
     def _check_names(self) -> None:

@@ -86,7 +86,7 @@ def simulate(
     Raises
     ------
     RecordingError
-        An input event lies outside the network's input.
+        An input event lies outside the network's input, or the events of a step are not in order of their places.
     NetworkError
         A logit is not a finite number: sums overflowed, and nothing can be told from them.
     """
@@ -150,14 +150,32 @@ def _take_turn(network: Network, queue: EventQueue) -> Sent:
 
 
 def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
-    """Kernels trust addresses; sorted ones are checked by their ends. Real values must leave room for sums."""
-    n_places = math.prod(network.input_shape)
+    """Kernels trust what they are given; a still image is the same object at every step, and checked once."""
+    n_places, seen = math.prod(network.input_shape), None
     for step, spikes in enumerate(recording):
-        if len(spikes) and not 0 <= spikes.address[0] <= spikes.address[-1] < n_places:
-            found = f"{spikes.address[0]} to {spikes.address[-1]}"
-            raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
-        if spikes.payload is not None and not np.all(np.abs(spikes.payload) <= LARGEST_INPUT):  # NaN is not either
-            raise RecordingError(f"step {step}: input values that are no numbers or above {LARGEST_INPUT:g}")
+        if spikes is not seen:
+            _check_step(step, spikes.address, spikes.payload, n_places)
+        seen = spikes
+
+
+def _check_step(step: int, address: np.ndarray, payload: np.ndarray | None, n_places: int) -> None:
+    """Each address is a place of the input and larger than the one before; real values leave room for sums."""
+    if address.ndim != 1 or address.dtype.kind not in "iu":
+        raise RecordingError(f"step {step}: addresses of type {address.dtype}, {address.ndim} axes; expected int32 [n]")
+    if payload is not None and payload.shape != address.shape:
+        raise RecordingError(f"step {step}: {payload.size} payloads for {address.size} events, expected as many")
+    if not address.size:
+        return
+    rises = address[1:] > address[:-1]
+    if not rises.all():
+        at = int(np.argmin(rises)) + 1
+        found = f"{address[at]} after {address[at - 1]}"
+        raise RecordingError(f"step {step}: input address {found}; expected sorted addresses, each once")
+    if not 0 <= address[0] <= address[-1] < n_places:
+        found = f"{address[0]} to {address[-1]}"
+        raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
+    if payload is not None and not np.all(np.abs(payload) <= LARGEST_INPUT):  # NaN is not either
+        raise RecordingError(f"step {step}: input values that are no numbers or above {LARGEST_INPUT:g}")
 
 
 def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:

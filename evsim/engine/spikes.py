@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Spikes"]
+from evsim.errors import RecordingError
+
+__all__ = ["Spikes", "check_places"]
+
+_MOST_PLACES = 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +48,7 @@ class Spikes:
         flat = np.ascontiguousarray(values).reshape(-1)
         if np.issubdtype(flat.dtype, np.floating):
             flat = flat.astype(np.float32)
+        check_places(flat.size)
         address = np.flatnonzero(flat).astype(np.int32)
         payload = flat[address]
         if np.all(payload == 1):
@@ -57,6 +62,18 @@ class Spikes:
         dense = np.zeros(size, np.int32 if self.payload is None else self.payload.dtype)
         dense[self.address] = 1 if self.payload is None else self.payload
         return dense
+
+
+def check_places(n_places: int) -> None:
+    """Refuse a map with more places than an address of 32 bits can reach.
+
+    Raises
+    ------
+    RecordingError
+        There are more than 2^31.
+    """
+    if n_places > _MOST_PLACES:
+        raise RecordingError(f"{n_places:,} places, more than the {_MOST_PLACES:,} that an address can reach")
 
 
 _NONE = Spikes(np.empty(0, np.int32))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evsim.engine.spikes import Spikes
+from evsim.engine.spikes import Spikes, check_places
 from evsim.errors import RecordingError
 from evsim.recordings.binning import bin_events
 from evsim.recordings.fit import Fit, fit_frames
@@ -120,5 +120,6 @@ def frame_spikes(frames: np.ndarray) -> tuple[Spikes, ...]:
 def image_spikes(image: np.ndarray) -> Spikes:
     """Real-valued spikes of an image [n_channels, height, width]: every nonzero value is one event, payload float32."""
     flat = np.ascontiguousarray(np.moveaxis(image, 0, -1), dtype=np.float32).reshape(-1)
+    check_places(flat.size)
     address = np.flatnonzero(flat).astype(np.int32)
     return Spikes(address, flat[address])

@@ -174,6 +174,7 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
     unknown = [name for name in reference.spikes if name not in populations]
     if unknown:
         raise TraceError(f"reference has spikes of {unknown[0]}, which is no population of this {network.name} network")
+    _check_classes(network, reference)
     verification = Verification(samples=len(samples))
     for index, sample in enumerate(samples):
         expected = {
@@ -186,6 +187,12 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
         if expected:
             _compare_forced(network, sample, expected, index, verification, order)
     return verification
+
+
+def _check_classes(network: Network, reference: Reference) -> None:
+    n_classes, found = network.readout.n_inputs, reference.logits.shape[1]
+    if found != n_classes:
+        raise TraceError(f"reference has logits of {found} classes, this {network.name} network {n_classes}")
 
 
 def _check_steps(n_steps: int, expected: Mapping[str, np.ndarray]) -> None:

@@ -33,6 +33,8 @@ def arriving_bytes(path: str, idle_seconds: float | None = None) -> Iterator[byt
         No such file, or a file that became shorter than what was read of it.
     """
     if path == "-":
+        if sys.stdin is None:
+            raise RecordingError("-: standard input is closed; expected events from a pipe")
         yield from _until_closed(sys.stdin.fileno())
         return
     try:
@@ -49,8 +51,11 @@ def arriving_bytes(path: str, idle_seconds: float | None = None) -> Iterator[byt
 
 
 def _until_closed(descriptor: int) -> Iterator[bytes]:
-    while block := os.read(descriptor, BLOCK_BYTES):
-        yield block
+    try:
+        while block := os.read(descriptor, BLOCK_BYTES):
+            yield block
+    except OSError as error:  # standard input may be a folder
+        raise RecordingError(f"-: cannot be followed ({error.strerror})") from None
 
 
 def _while_growing(path: str, descriptor: int, idle_seconds: float | None) -> Iterator[bytes]:
