@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DOORS", "Door", "watch_execution"]
+__all__ = ["DOORS", "Door", "change_json", "damage_archive", "outcome", "watch_execution"]
 
 Damage = Callable[[bytes, bytes, np.random.Generator], bytes]
 
@@ -76,13 +76,13 @@ def _choose(names: list[str], rng: np.random.Generator) -> str:
 
 def _damage_member(name: str, data: bytes, other: bytes, rng: np.random.Generator, general: Damage) -> bytes:
     if name.endswith(".json") and rng.random() < 0.8:
-        return _change_json(data, rng)
+        return change_json(data, rng)
     if not name.endswith((".pkl", ".json")) and rng.random() < 0.6:
         return _change_number(data, rng)
     return general(data, other, rng)
 
 
-def _change_json(data: bytes, rng: np.random.Generator) -> bytes:
+def change_json(data: bytes, rng: np.random.Generator) -> bytes:
     """Put something strange in the place of one value, add a value, or take one away."""
     try:
         whole = json.loads(data)
@@ -129,7 +129,7 @@ def _packed(members: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def _outcome(path: Path, act: Callable[[Path], None]) -> str:
+def outcome(path: Path, act: Callable[[Path], None]) -> str:
     """What became of `act`; whatever it raises but one line with the file's name is a finding."""
     from evsim.errors import EvsimError
 
@@ -208,6 +208,6 @@ def _seeds(writer: str) -> Callable[[Path], dict[str, Path]]:
 
 
 DOORS = {
-    "checkpoints": Door(_seeds("write_checkpoint_seeds"), damage_archive, lambda path: _outcome(path, _import)),
-    "weights": Door(_seeds("write_weights_seeds"), damage_archive, lambda path: _outcome(path, _load)),
+    "checkpoints": Door(_seeds("write_checkpoint_seeds"), damage_archive, lambda path: outcome(path, _import)),
+    "weights": Door(_seeds("write_weights_seeds"), damage_archive, lambda path: outcome(path, _load)),
 }

@@ -8,8 +8,9 @@ a sound recording and an EvsimError of one line; a traceback, a crash, a hang, o
 file is kept. Seeds are files synthesised by the encoders of the test suite and the files named on the command line (of
 long ones, the beginning).
 
-A case is repeated with `--seed S --only N` and the same doors. What the doors of trained networks are is in
-`fuzz_doors.py`; there, nothing may be executed either.
+A case is repeated with `--seed S --only N` and the same doors. The doors of trained networks are in
+`fuzz_doors.py`, where nothing may be executed either; those of traces, references, journals and energy models in
+`fuzz_stored.py`.
 """
 
 from __future__ import annotations
@@ -99,13 +100,11 @@ def synthesised(folder: Path) -> dict[str, Path]:
 
 def collect(names: list[str], folder: Path, doors: list[str]) -> dict[str, Path]:
     """Seeds by name: the synthesised ones of each door and what the command line names, which are recordings."""
-    from tools.fuzz_doors import DOORS
-
     folder.mkdir()
     seeds = synthesised(folder / RECORDINGS) if RECORDINGS in doors else {}
     for door in doors:
         if door != RECORDINGS:
-            found = DOORS[door].write_seeds(folder / door)
+            found = doors_beside()[door].write_seeds(folder / door)
             seeds |= {f"{door}/{name}": path for name, path in found.items()}
     for name in names:
         path = Path(name)
@@ -117,9 +116,14 @@ def collect(names: list[str], folder: Path, doors: list[str]) -> dict[str, Path]
 
 def door_of(name: str):
     """The door that a seed belongs to; None for recordings."""
-    from tools.fuzz_doors import DOORS
+    return doors_beside().get(name.partition("/")[0])
 
-    return DOORS.get(name.partition("/")[0])
+
+def doors_beside() -> dict:
+    """All doors but that of recordings, by name."""
+    from tools import fuzz_doors, fuzz_stored
+
+    return fuzz_doors.DOORS | fuzz_stored.DOORS
 
 
 def read_seed(path: Path) -> bytes:
@@ -353,7 +357,11 @@ def table(results: list[dict]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="*", help="real files, or folders of them, as further seeds")
-    parser.add_argument("--doors", default=RECORDINGS, help="recordings, checkpoints, weights: comma separated")
+    parser.add_argument(
+        "--doors",
+        default=RECORDINGS,
+        help="recordings, checkpoints, weights, traces, references, journals, models: comma separated",
+    )
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="run this one case")

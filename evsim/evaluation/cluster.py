@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import pkgutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from evsim import __version__
@@ -45,6 +47,7 @@ class Cluster:
         """The outcomes as chunks of them come back; leaving the loop early cancels the rest."""
         with _connected(self.address) as client:
             self.size = _count_threads(client)
+            _check_workers(client)
             yield from self._collect(client, examiner, _chunks(items, self.size))
 
     def _collect(self, client, examiner: Examiner, chunks: Sequence[Sequence[Item]]) -> Iterator[list[Outcome]]:
@@ -55,9 +58,12 @@ class Cluster:
         pending = [client.submit(_examine, loaded, chunk, pure=False) for chunk in chunks]
         try:
             for _, outcomes in as_completed(pending, loop=client.loop, with_results=True):
+                if not isinstance(outcomes, list):  # a future that was cancelled, because nobody was left
+                    raise EvsimError(f"{self.address}: the scheduler or its workers went away ({one_line(outcomes)})")
                 yield outcomes
         finally:
-            client.cancel([*pending, loaded])
+            with suppress(Exception):  # a scheduler that has gone cannot be told
+                client.cancel([*pending, loaded])
 
 
 def _load(plan: Plan, sha256: str, version: str) -> Examiner:
@@ -93,6 +99,19 @@ def _count_threads(client) -> int:
     return max(1, sum(client.nthreads().values()))
 
 
+def _check_workers(client) -> None:
+    """Refuse a cluster before any work, where a worker has no evsim, or another one.
+
+    What is sent is a function of Python itself: one of evsim could not even be received.
+    """
+    told = client.run(pkgutil.resolve_name, "evsim:__version__", on_error="return")
+    for worker, found in told.items():
+        if isinstance(found, BaseException):
+            raise EvsimError(f"worker {worker} cannot import evsim ({one_line(found)}); install {__version__} there")
+        if found != __version__:
+            raise EvsimError(f"worker {worker} has evsim {found}, the client {__version__}; install the same")
+
+
 @contextmanager
 def _connected(address: str):
     """A client of the cluster; whatever goes wrong there becomes one line."""
@@ -100,6 +119,8 @@ def _connected(address: str):
         from distributed import Client
     except ImportError:
         raise EvsimError("--scheduler needs Dask: pip install 'evsim[cluster]'") from None
+    for name in ("distributed.client", "distributed.comm", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what it would print, the one line says
     try:
         with Client(address, timeout=CONNECT_SECONDS, set_as_default=False) as client:
             yield client

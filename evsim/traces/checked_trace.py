@@ -17,6 +17,7 @@ import numpy as np
 from evsim.engine.ledger import COUNTS, Ledger, OpCounts, with_present_names
 from evsim.errors import RecordingError, TraceError
 from evsim.files import check_readable
+from evsim.plain_text import plain
 from evsim.recordings.discover import one_line
 from evsim.recordings.safe_hdf5 import dataset, filters_of, kind_of, open_hdf5
 from evsim.recordings.safe_heap import check_heaps
@@ -215,7 +216,7 @@ class CheckedTrace:
         return node[()]
 
     def _refusal(self, what: str) -> TraceError:
-        return TraceError(f"{self._path}: {what}")
+        return TraceError(plain(f"{self._path}: {what:.400}"))
 
 
 _KINDS = {str: "text", dict: "a JSON object", list: "a list"}
