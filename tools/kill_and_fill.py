@@ -255,7 +255,7 @@ def with_full_disks(found: dict[str, Case], n: int, rng: np.random.Generator, pa
         whole = out.stat().st_size
         shutil.rmtree(folder)
         for number in range(n):
-            size = int(rng.integers(len(OLD), whole + 1)) if number else len(OLD)
+            size = int(rng.integers(len(OLD), 1.2 * whole + 4096)) if number else len(OLD)
             verdicts = {"limit": _limited(case, parent, size)}
             if disk is not None:
                 verdicts["tmpfs"] = _filled(case, disk, size)

@@ -68,6 +68,7 @@ class _Output:
 
     def __init__(self, stream, wanted: re.Pattern) -> None:
         self._stream = stream
+        self._lost: OutputLost | None = None
         is_coloured = self.isatty() or bool(os.environ.get("FORCE_COLOR"))
         self._wanted = wanted if is_coloured else None
 
@@ -97,6 +98,8 @@ class _Output:
         return text.encode(encoding, "backslashreplace").decode(encoding)
 
     def _try(self, verb: str, *arguments) -> None:
+        if self._lost is not None:  # whoever tried it out may have passed over what it was told
+            raise self._lost
         try:
             if self._stream is None:
                 raise OSError(errno.EBADF, "it is closed")
@@ -110,7 +113,8 @@ class _Output:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
-        raise OutputLost(error) from None
+        self._lost = OutputLost(error)
+        raise self._lost from None
 
 
 class _Messages(_Output):

@@ -10,6 +10,7 @@ from pathlib import Path
 from evsim.checkpoints.weights import HEADER, read_weights
 from evsim.engine.ledger import with_present_names
 from evsim.errors import CheckpointError
+from evsim.files import check_readable
 
 __all__ = [
     "DEFAULT_RECORDING",
@@ -45,9 +46,10 @@ def find_weights(name_or_path: str) -> str:
     Raises
     ------
     CheckpointError
-        Neither a file nor a bundled name.
+        Neither a file nor a bundled name, or no file that ends.
     """
     if Path(name_or_path).exists():
+        check_readable(name_or_path, CheckpointError)
         return name_or_path
     if name_or_path in bundled():
         return str(zoo_folder() / f"{name_or_path}.npz")

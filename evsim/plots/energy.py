@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evsim.plain_text import plain
 from evsim.plots.theme import PALETTE
 
 __all__ = ["plot_energy"]
@@ -33,12 +34,12 @@ def plot_energy(ax, panel):
     for line, row in enumerate(panel.rows):
         words = _microjoules(begin[line]) + (f"  ({row.ratio:.3g}x)" if line and row.ratio else "")
         ax.annotate(words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(panel.rows)), [row.name for row in panel.rows])
+    ax.set_yticks(range(len(panel.rows)), [plain(row.name) for row in panel.rows])
     ax.set_ylim(len(panel.rows) - 0.4, -0.6)
     ax.set_xlim(0, 1.3 * (begin.max() or 1.0))
     ax.set_xlabel("energy, \u00b5J")
     without = [part for part in parts if all(row.parts[part] is None for row in panel.rows)]
-    ax.set_title(panel.model.name + (f": no price for {', '.join(without)}" if without else ""), loc="left")
+    ax.set_title(plain(panel.model.name) + (f": no price for {', '.join(without)}" if without else ""), loc="left")
     if begin.any():
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.32), ncols=4, borderaxespad=0)
     for side in ("top", "right"):

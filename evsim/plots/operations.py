@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evsim.engine.ledger import Ledger, OpCounts
+from evsim.plain_text import plain
 from evsim.plots.theme import PALETTE
 
 __all__ = ["KINDS", "plot_conventions", "plot_operations"]
@@ -86,7 +87,7 @@ def _stack(ax, names: list[str], columns: list[tuple[str, str, np.ndarray]]) -> 
     for label, colour, lengths in columns:
         ax.barh(range(len(names)), lengths, left=begin, height=0.72, label=label, color=colour)
         begin = begin + lengths
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), map(plain, names))
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.xaxis.set_major_formatter(_engineering())
     for side in ("top", "right"):

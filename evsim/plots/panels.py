@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from evsim.errors import TraceError
+from evsim.plain_text import plain
 from evsim.plots.raster import LINES_DRAWN, plot_raster
 from evsim.plots.rate_strip import plot_rate_strip
 from evsim.plots.theme import LIGHT, Theme, drawn_with
@@ -104,7 +105,7 @@ def _draw_panel(
 ) -> None:
     strip = place.axes(_NAME, _STRIP)
     plot_rate_strip(strip, trace, name, theme)
-    strip.set_title(_shortened(name, place.n_characters), loc="left", fontweight="bold", pad=2)
+    strip.set_title(_shortened(plain(name), place.n_characters), loc="left", fontweight="bold", pad=2)
     panel = place.axes(_NAME + _STRIP + _NOTE, _RASTER)
     plot_raster(panel, trace, name, by, theme, lines)
     panel.yaxis.set_label_coords(-0.36 / panel.get_position().width / panel.figure.get_size_inches()[0], 0.5)

@@ -6,6 +6,7 @@ import numpy as np
 
 from evsim.engine.network import INPUT
 from evsim.errors import TraceError
+from evsim.plain_text import plain
 from evsim.plots.grouping import Grouping, group_neurons
 from evsim.plots.theme import LIGHT, Theme, density_map, polarity_map
 from evsim.traces.trace import Layer, Trace
@@ -61,8 +62,8 @@ def plot_raster(ax, trace: Trace, layer: str, by: str | None = None, theme: Them
     ax.set_ylim(grouping.n_lines, 0)
     ax.set_xticks(range(0, trace.n_steps, max(1, trace.n_steps // 8)))
     _label_groups(ax, grouping, polar)
-    ax.set_ylabel("polarity" if polar else grouping.by)
-    ax.set_title(f"{grouping.label}; {said}", loc="left", fontsize="x-small", fontweight="normal", pad=2)
+    ax.set_ylabel("polarity" if polar else plain(grouping.by))
+    ax.set_title(plain(f"{grouping.label}; {said}"), loc="left", fontsize="x-small", fontweight="normal", pad=2)
     return ax
 
 

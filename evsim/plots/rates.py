@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.engine.network import INPUT
+from evsim.plain_text import plain
 from evsim.plots.rate_strip import rates_by_step
 from evsim.plots.theme import LIGHT, Theme, density_map
 from evsim.traces.trace import Trace
@@ -31,7 +32,7 @@ def plot_rates(ax, trace: Trace, theme: Theme = LIGHT):
     rates = 100 * np.array([rates_by_step(trace, name) for name in names]).reshape(len(names), trace.n_steps)
     top = rates.max(initial=0.0) or 1.0
     image = ax.imshow(rates, aspect="auto", interpolation="nearest", cmap=density_map(theme), vmin=0, vmax=top)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), map(plain, names))
     ax.set_xticks(range(0, trace.n_steps, max(1, trace.n_steps // 8)))
     ax.set_xlabel("step")
     for line, mean in enumerate(rates.mean(axis=1)):
