@@ -62,8 +62,10 @@ def test_a_named_pipe_is_refused_at_once(tmp_path, option):
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", ["audit --energy /dev/zero", "audit --trace /dev/zero", "info /dev/zero", "verify -w sdt-nmnist -r /dev/zero",
-                                   "raster -t /dev/zero -o r.png", "export /dev/zero -o o"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words", ["audit --energy /dev/zero", "audit --trace /dev/zero", "info /dev/zero", "export /dev/zero -o o",
+              "verify -w sdt-nmnist -r /dev/zero", "raster -t /dev/zero -o r.png"],
+)  # fmt: skip
 def test_a_device_that_never_ends_is_refused_at_once(tmp_path, words):
     code, _, err = shell(f"cd {tmp_path}; evsim {words}")
     assert (code, err) == (2, "evsim: /dev/zero: is a device or socket; expected a file\n")

@@ -116,7 +116,7 @@ def test_evaluate_writes_formulas_as_text(evsim, tmp_path, monkeypatch):
     assert sorted(row["id"] for row in rows) == ["'=7/=cmd\\nb.h5", "7/a.h5"]
 
 
-@pytest.mark.parametrize("name", ["$\\frac{$", "[/bold]", "\x1b[2J", "a\nb", "\u202ex"])
+@pytest.mark.parametrize("name", ["$\\frac{$", "[bold]", "\x1b[2J", "a\nb", "\u202ex"])
 def test_hostile_layer_names_are_drawn_listed_and_exported(evsim, tmp_path, name):
     layer = Layer((2, 3), "token,channel", np.array([0, 1], np.int32), np.array([1, 5]))
     write_trace(tmp_path / "t.h5", Trace({name: layer}, np.zeros(2, np.float32), 2, Ledger(), {}))
