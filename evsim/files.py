@@ -19,7 +19,7 @@ def check_readable(path: str | os.PathLike, error: type[EvsimError] = EvsimError
     error : subclass of EvsimError
         What is raised.
     hint : str
-        What else the user may do, put behind the refusal of a pipe or device.
+        What else the user may do, put behind the refusal of a pipe.
     """
     where = os.fspath(path)
     try:
@@ -31,8 +31,8 @@ def check_readable(path: str | os.PathLike, error: type[EvsimError] = EvsimError
     if stat.S_ISDIR(mode):
         raise error(f"{where}: is a folder; expected a file")
     if not stat.S_ISREG(mode):
-        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
-        raise error(f"{where}: is {kind}; expected a file" + (f" ({hint})" if hint else ""))
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise error(f"{where}: is {kind}; expected a file" + (f" ({hint})" if hint and kind == "a pipe" else ""))
 
 
 def read_bounded(path: str | os.PathLike, n_bytes: int, error: type[EvsimError] = EvsimError) -> bytes:

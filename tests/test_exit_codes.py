@@ -68,7 +68,7 @@ def test_a_named_pipe_is_refused_at_once(tmp_path, option):
 )  # fmt: skip
 def test_a_device_that_never_ends_is_refused_at_once(tmp_path, words):
     code, _, err = shell(f"cd {tmp_path}; evsim {words}")
-    assert (code, err) == (2, "evsim: /dev/zero: is a device or socket; expected a file\n")
+    assert (code, err) == (2, "evsim: /dev/zero: is a device; expected a file\n")
 
 
 def test_one_is_for_disagreement_alone(evsim, monkeypatch):

@@ -17,6 +17,7 @@ from evsim import networks
 from evsim.auditing.layers import AuditedRun, describe, log_for
 from evsim.auditing.layers import Layer as Described
 from evsim.checkpoints.header import read_header_values
+from evsim.engine.current import bounded
 from evsim.engine.ledger import OpCounts
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
@@ -29,7 +30,9 @@ from evsim.traces.trace import Layer, Trace
 
 __all__ = ["describe_trace", "shape_of_network"]
 
-MOST_WEIGHTS = MOST_PLACES = 2**28
+MOST_WEIGHTS, MOST_PLACES = 2**28, 2**27
+VALUES_PER_PLACE = 16
+"""Every current is read by a population of the trace, or pooled on the way to one."""
 
 
 class _Recorded:
@@ -98,26 +101,32 @@ def shape_of_network(trace: Trace) -> Network:
     try:
         module = networks.family(known["network"])
         hp = read_header_values("provenance", known["hyper_parameters"] or {}, module.HyperParameters)
+        n_places = _check_places(hp, trace)
         shapes = module.tensor_shapes(hp)[0]
-        _check_size(hp, shapes, trace)
+        n_weights = sum(math.prod(shape) for shape in shapes.values())
+        if n_weights > MOST_WEIGHTS:
+            raise TraceError(f"{n_weights:,} weights, expected at most {MOST_WEIGHTS:,}")
         tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
-        return module.build(tensors, hp)
+        with bounded(VALUES_PER_PLACE * n_places, 1):
+            return module.build(tensors, hp)
     except (EvsimError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise TraceError(f"the trace's provenance does not describe a network of evsim ({one_line(error)})") from None
 
 
-def _check_size(hp, shapes: Mapping[str, tuple[int, ...]], trace: Trace) -> None:
-    """Before anything is allocated: the input is the recorded one, and the network no larger than any there is."""
+def _check_places(hp, trace: Trace) -> int:
+    """Before anything is allocated: the input is the recorded one, and no more blocks than layers were recorded.
+
+    Returns how many places the trace has in all.
+    """
     size = hp.height, hp.width, hp.in_channels
     found = trace.layers[INPUT].shape if INPUT in trace.layers else None
     if found != size:
         raise TraceError(f"an input of {size}, but the spikes of {INPUT!r} have the shape {found}")
-    n_weights = sum(math.prod(shape) for shape in shapes.values())
-    n_places = math.prod(size) * max(hp.n_channels if isinstance(hp.n_channels, tuple) else (hp.n_channels,))
-    if n_weights > MOST_WEIGHTS or n_places > MOST_PLACES:
-        raise TraceError(
-            f"a network of {n_weights:,} weights and {n_places:,} places; expected at most {MOST_WEIGHTS:,}"
-        )
+    n_blocks = sum(value for name in ("depth", "depths") for value in np.atleast_1d(getattr(hp, name, 0)))
+    n_places = sum(math.prod(layer.shape) for layer in trace.layers.values())
+    if n_blocks > len(trace.layers) or n_places > MOST_PLACES:
+        raise TraceError(f"{n_blocks:,} blocks in {len(trace.layers):,} layers of {n_places:,} places; too many")
+    return n_places
 
 
 def _stand_in(handler, trace: Trace, sends_spikes: bool):

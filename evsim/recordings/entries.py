@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 from evsim.errors import RecordingError
+from evsim.files import check_readable
 
 __all__ = ["APPLE_DOUBLE", "is_hidden", "require_file", "visible_files"]
 
@@ -41,15 +41,4 @@ def require_file(path: str | os.PathLike) -> None:
     RecordingError
         No such file, a folder, a pipe, a socket or a device.
     """
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{path}: cannot be opened ({' '.join(str(error).split())})") from error
-    if stat.S_ISREG(mode):
-        return
-    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
-    help = " (--follow reads pipes as they fill)" if kind == "a pipe" else ""
-    raise RecordingError(f"{path}: is {kind}; expected one recording{help}")
+    check_readable(path, RecordingError, "--follow reads pipes as they fill")

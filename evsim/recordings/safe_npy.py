@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
@@ -13,7 +14,7 @@ __all__ = ["MAGIC", "MAX_BYTES", "npy_header", "read_npy"]
 
 MAGIC = b"\x93NUMPY"
 MAX_BYTES = 2**32
-HEADER_ERRORS = (ValueError, EOFError, RecursionError, MemoryError, SyntaxError)
+HEADER_ERRORS = (ValueError, EOFError, RecursionError, MemoryError, SyntaxError, TokenError)
 
 
 def read_npy(path, stream: BinaryIO, n_bytes: int, name: str = "") -> np.ndarray:

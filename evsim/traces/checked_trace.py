@@ -211,8 +211,9 @@ class CheckedTrace:
         self._bytes_left -= max(node.size * node.dtype.itemsize, chunk)
         if self._bytes_left < 0 or (node.size and not node.id.get_storage_size()):
             raise self._refusal(f"{name!r} claims {node.size:,} values, more than a file of this size can hold")
-        if not set(filters_of(node)) <= PLAIN_FILTERS:
-            raise self._refusal(f"{name!r} is packed with the filters {filters_of(node)}; expected deflate and shuffle")
+        filters = {number for number, _ in filters_of(node)}
+        if not filters <= PLAIN_FILTERS:
+            raise self._refusal(f"{name!r} is packed with the filters {sorted(filters)}; expected deflate and shuffle")
         return node[()]
 
     def _refusal(self, what: str) -> TraceError:
