@@ -189,3 +189,151 @@ def test_ctrl_c_says_how_to_continue(tmp_path):
     assert "Traceback" not in err
     n_done = path.read_bytes().count(b"\n") - 1
     assert 3 <= n_done < 100
+
+
+# --- what a line may say ------------------------------------------------------------------------------------------
+
+
+def changed(path, number, change):
+    """One line of a journal (from 1), by a function of its bytes."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = change(lines[number - 1])
+    path.write_bytes(b"".join(lines))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_a_changed_digit_anywhere_is_refused_by_its_line(path, number):
+    """Every digit of every line, the last one too: a line that is still a line must be the one that was written."""
+    whole = path.read_bytes()
+    line = whole.splitlines(keepends=True)[number - 1]
+    n_refused = 0
+    for at in (i for i, letter in enumerate(line) if 48 <= letter <= 57):
+        other = bytes([48 + (line[at] - 47) % 10])
+        changed(path, number, lambda line, at=at, other=other: line[:at] + other + line[at + 1 :])
+        with pytest.raises(EvsimError, match=f"line {number} "):
+            resumed(path)
+        n_refused += 1
+        path.write_bytes(whole)
+    assert n_refused > 15
+    assert resumed(path) == OUTCOMES
+
+
+def test_the_line_of_another_run_is_refused(path, tmp_path):
+    other = Journal(tmp_path / "other", IDENTITY | {"weights_sha256": "cd"})
+    other.append(OUTCOMES[1])
+    other.close()
+    foreign = (tmp_path / "other").read_bytes().splitlines(keepends=True)[1]
+    before = changed(path, 3, lambda line: foreign)
+    with pytest.raises(EvsimError, match="line 3 was changed, or comes from another run"):
+        resumed(path)
+    assert path.read_bytes() == before
+
+
+def test_a_second_line_of_one_recording_is_refused(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, lines[1]]))
+    with pytest.raises(EvsimError, match="line 5 is the second of recording 'a', after line 2"):
+        resumed(path)
+
+
+def test_a_journal_of_an_earlier_format_is_refused(path):
+    changed(path, 1, lambda line: line.replace(b"evsim-evaluate/2", b"evsim-evaluate/1"))
+    with pytest.raises(EvsimError, match="its journal is evsim-evaluate/1, this run's evsim-evaluate/2"):
+        resumed(path)
+
+
+def test_a_device_is_no_journal():
+    with pytest.raises(EvsimError, match="is a device"):
+        Journal("/dev/zero", IDENTITY, resume=True)
+
+
+def test_a_disk_that_is_full_keeps_whole_lines(tmp_path):
+    """Every limit on the size of the file: what was told to be written is there, and nothing half."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in range(150, 900, 50):
+        journal = Journal(tmp_path / f"j{size}", IDENTITY)
+        kept, refusals = [], []
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            for outcome in OUTCOMES:
+                journal.append(outcome)
+                kept.append(outcome)
+        except EvsimError as error:
+            refusals.append(str(error))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            journal.close()
+        assert all("cannot be written (File too large)" in text for text in refusals)
+        assert (tmp_path / f"j{size}").read_bytes().endswith(b"\n")
+        assert resumed(tmp_path / f"j{size}") == kept
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of digits, and the journal of its evaluation."""
+    import shutil
+
+    from evsim.loading.zoo import zoo_folder
+
+    for digit in (1, 7):
+        (tmp_path / "ds" / str(digit)).mkdir(parents=True)
+        shutil.copy(zoo_folder() / f"nmnist_digit_{digit}.h5", tmp_path / "ds" / str(digit) / "a.h5")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluated(monkeypatch, capsys, *words):
+    return call(monkeypatch, capsys, "evaluate", "-d", "ds", "--journal", "j", "--workers", 1, *words)
+
+
+def test_data_that_changed_since_is_refused_by_line(folder, monkeypatch, capsys):
+    assert evaluated(monkeypatch, capsys)[0] == 0
+    assert evaluated(monkeypatch, capsys, "--resume")[0] == 0
+    recording = folder / "ds" / "7" / "a.h5"
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, out, err = evaluated(monkeypatch, capsys, "--resume")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "line 3 is of another content than ds/7/a.h5 has now" in err
+    assert (folder / "j").exists()
+    recording.write_bytes(whole)
+    assert evaluated(monkeypatch, capsys, "--resume")[0] == 0
+
+
+def signed(path, number, values):
+    """A line with other values and a sound check sum, as nobody but evsim writes it."""
+    identity = json.loads(path.read_bytes().splitlines()[0])
+    identity.pop("journal")
+    forger = Journal(path.with_name("forged"), identity)
+    line = json.loads(path.read_bytes().splitlines()[number - 1])
+    line.pop("sum")
+    forger.append(Outcome.from_dict(line | values))
+    forger.close()
+    forged = path.with_name("forged").read_bytes().splitlines(keepends=True)[1]
+    path.with_name("forged").unlink()
+    return forged
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"id": "3/a.h5"}, "of recording '3/a.h5', which this run does not have"),
+        ({"label": 1}, "has the label 1, the dataset 7"), ({"top": [7, 7, 1, 2, 3]}, "classes or counts"),
+        ({"top": [10, 1, 2, 3, 4]}, "classes or counts"), ({"top": [-1, 1, 2, 3, 4]}, "classes or counts"),
+        ({"counts": {}}, "classes or counts"), ({"counts": {"acs": 1}}, "classes or counts"),
+        ({"seconds": -1.0}, "classes or counts"), ({"error": "x", "top": []}, "classes or counts"),
+    ],
+)  # fmt: skip
+def test_a_line_that_contradicts_the_dataset_is_refused(folder, monkeypatch, capsys, values, words):
+    evaluated(monkeypatch, capsys)
+    path = folder / "j"
+    forged = signed(path, 3, values)
+    before = changed(path, 3, lambda line: forged)
+    code, _, err = evaluated(monkeypatch, capsys, "--resume")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "line 3 " in err
+    assert words in err
+    assert path.read_bytes() == before

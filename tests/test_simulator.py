@@ -13,6 +13,8 @@ from evsim.handlers.neurons import LIF
 from evsim.handlers.projections.conv import Conv2d, Window
 from evsim.handlers.projections.linear import Linear
 from evsim.handlers.readout import Readout, TokenMean
+from evsim.loading.importing import load_network
+from evsim.loading.zoo import find_weights
 from tests import twins
 from tests.contract import JIT, check_spikes, same_spikes
 from tests.nets import N_IN, SIDE, random_network, random_recording
@@ -252,3 +254,28 @@ def test_the_prediction_is_the_largest_logit():
 def test_input_outside_the_network_is_refused(address):
     with pytest.raises(RecordingError, match="input addresses"):
         simulate(random_network(0), [Spikes(np.array(address, np.int32))])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [[0, -1_000_000_000, 5], [0, 2**31 - 1, 5], [5, 3], [3, 3], [-1], [10**6], [[0, 1]], [0.0, 1.0]],
+)
+def test_every_address_of_the_input_is_checked_not_the_ends_alone(address):
+    network, _ = load_network(find_weights("sdt-nmnist"))
+    steps = [
+        Spikes(np.array([1, 2], np.int32)),
+        Spikes(np.array(address, np.int64 if type(address[0]) is int else None)),
+    ]
+    with pytest.raises(RecordingError, match="step 1: "):
+        simulate(network, steps)
+
+
+def test_payloads_go_with_addresses():
+    network, _ = load_network(find_weights("sdt-nmnist"))
+    with pytest.raises(RecordingError, match="1 payloads for 2 events"):
+        simulate(network, [Spikes(np.array([1, 2], np.int32), np.array([1], np.int32))])
+
+
+def test_maps_that_addresses_of_32_bits_cannot_reach_are_refused():
+    with pytest.raises(RecordingError, match="more than the 2,147,483,648"):
+        Spikes.from_dense(np.broadcast_to(np.int8(0), 2**31 + 1))
