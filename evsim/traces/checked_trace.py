@@ -86,7 +86,8 @@ class CheckedTrace:
         value = self.attribute("n_steps")
         n_steps = int(value) if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iu" else 0
         if not 1 <= n_steps <= MOST_STEPS:
-            raise self._refusal(f"n_steps is {value!r}, expected a whole number from 1 to {MOST_STEPS:,}")
+            found = value if value is None else np.asarray(value).tolist()
+            raise self._refusal(f"n_steps is {found!r}, expected a whole number from 1 to {MOST_STEPS:,}")
         if n_steps > MOST_SILENT_STEPS + n_rows:
             raise self._refusal(f"n_steps is {n_steps:,}, but the ledger has only {n_rows:,} rows")
         return n_steps
