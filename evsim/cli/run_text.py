@@ -53,8 +53,7 @@ def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     if totals["acs_kv_first"]:
         both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
         found_by = f"found out with {totals['order_ands']:,} ANDs of 64 bits"
-        said = f"additions that each order of the attention's products would have cost: {both}; {found_by}"
-        yield from (said, "")
+        yield from (f"additions that each order of the attention's products would have cost: {both}; {found_by}", "")
     yield f"prediction  {_prediction(report)}"
     yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""

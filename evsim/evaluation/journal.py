@@ -17,7 +17,7 @@ __all__ = ["FORMAT", "Journal"]
 
 FORMAT = "evsim-evaluate/2"
 FORMER = "evsim-evaluate/1"
-"""Its counts have other names, and fewer of them."""
+"""Its counts have other names, and fewer of them; its lines no check sums."""
 SUM = "sum"
 """The last key of every line but the first: a check sum over the run's identity and the rest of the line."""
 LONGEST_LINE = 2**20

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from evsim.engine.ledger import COUNTS, FORMER_NAMES, Ledger, OpCounts, with_present_names
+from evsim.engine.ledger import COUNTS, Ledger, OpCounts, with_present_names
 from evsim.errors import RecordingError, TraceError
 from evsim.files import check_readable
 from evsim.plain_text import plain
@@ -86,7 +86,8 @@ class CheckedTrace:
         value = self.attribute("n_steps")
         n_steps = int(value) if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iu" else 0
         if not 1 <= n_steps <= MOST_STEPS:
-            raise self._refusal(f"n_steps is {value!r}, expected a whole number from 1 to {MOST_STEPS:,}")
+            found = value if value is None else np.asarray(value).tolist()
+            raise self._refusal(f"n_steps is {found!r}, expected a whole number from 1 to {MOST_STEPS:,}")
         if n_steps > MOST_SILENT_STEPS + n_rows:
             raise self._refusal(f"n_steps is {n_steps:,}, but the ledger has only {n_rows:,} rows")
         return n_steps
@@ -145,24 +146,19 @@ class CheckedTrace:
         return logits
 
     def n_sleepless(self, name: str, n_places: int) -> int | None:
-        """Neurons of a population that a bias alone keeps awake, where the file says it."""
+        """How many neurons of a population never sleep, where the trace tells."""
         value = self.attribute("n_sleepless", f"spikes/{name}")
         if value is None:
             return None
         if np.ndim(value) or np.asarray(value).dtype.kind not in "iu" or not 0 <= value <= n_places:
-            raise self._refusal(f"spikes/{name}: n_sleepless is {value!r:.40}, expected 0 to {n_places}")
+            found = np.asarray(value).tolist()
+            raise self._refusal(f"spikes/{name}: n_sleepless is {found!r:.40}, expected 0 to {n_places}")
         return int(value)
 
-    def ledger(self, is_former: bool = False) -> Ledger:
-        """One row a handler and step; counts that a file of the former version does not know are 0."""
+    def ledger(self, of_former_version: bool = False) -> Ledger:
+        """One row a handler and step; counts that a former version did not know are 0."""
         names, steps = self._column("ledger/handler", "S"), self._column("ledger/step", "iu")
-        if is_former:
-            group = self._file["ledger"] if kind_of(self._file, "ledger") == "group" else {}
-            known = [count for count in (*COUNTS, *FORMER_NAMES) if count in group]
-            stored = with_present_names({count: self._column(f"ledger/{count}", "iu") for count in known})
-            columns = [stored.get(count, np.zeros(names.shape, np.int64)) for count in COUNTS]
-        else:
-            columns = [self._column(f"ledger/{count}", "iu") for count in COUNTS]
+        columns = self._counts(names.size, of_former_version)
         if any(column.shape != names.shape for column in (steps, *columns)):
             raise self._refusal("the columns of the ledger differ in length")
         if any(column.size and column.min() < 0 for column in (steps, *columns)):
@@ -175,6 +171,15 @@ class CheckedTrace:
             seen.add((name, step))
             ledger.charge(name, step, OpCounts(*counts))
         return ledger
+
+    def _counts(self, n_rows: int, of_former_version: bool) -> list[np.ndarray]:
+        if not of_former_version:
+            return [self._column(f"ledger/{count}", "iu") for count in COUNTS]
+        names = set(self._file["ledger"]) - {"handler", "step"}
+        if len(names) > len(COUNTS):
+            raise self._refusal(f"the ledger has {len(names)} counts, at most {len(COUNTS)} are known")
+        stored = with_present_names({name: self._column(f"ledger/{name}", "iu") for name in sorted(names)})
+        return [stored.get(count, np.zeros(n_rows, np.int64)) for count in COUNTS]
 
     def provenance(self) -> dict:
         """What the run was of; see docs/trace.md."""

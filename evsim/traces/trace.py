@@ -166,18 +166,18 @@ def read_trace(path: str | os.PathLike) -> Trace:
         found = stored.attribute("format"), stored.attribute("format_version")
         if not isinstance(found[0], str) or found[0] != FORMAT:
             raise TraceError(f"{path}: an HDF5 file, but not an evsim trace (no attribute format={FORMAT!r})")
-        if np.ndim(found[1]) or found[1] not in (*FORMER_VERSIONS, VERSION):
-            raise TraceError(f"{path}: trace format version {found[1]}, expected 1 to {VERSION}")
-        version = int(found[1])
-        ledger = stored.ledger(is_former=version in FORMER_VERSIONS)
+        version = found[1]
+        if np.ndim(version) or version not in (*FORMER_VERSIONS, VERSION):
+            raise TraceError(f"{path}: trace format version {version}, expected 1 to {VERSION}")
+        ledger = stored.ledger(of_former_version=version in FORMER_VERSIONS)
         n_steps = stored.n_steps(sum(1 for _ in ledger.rows()))
         layers, sleepless = {}, {}
         for name in stored.layers():
             shape, axes = stored.shape(name)
             layers[name] = Layer(shape, axes, *stored.events(name, n_steps, math.prod(shape)))
-            if (n_sleepless := stored.n_sleepless(name, math.prod(shape))) is not None:
-                sleepless[name] = n_sleepless
-        return Trace(layers, stored.logits(), n_steps, ledger, stored.provenance(), sleepless, version)
+            n_sleepless = stored.n_sleepless(name, math.prod(shape))
+            sleepless |= {} if n_sleepless is None else {name: n_sleepless}
+        return Trace(layers, stored.logits(), n_steps, ledger, stored.provenance(), sleepless, int(version))
 
 
 def _write_layer(group, layer: Layer) -> None:
