@@ -39,7 +39,6 @@ def test_options_of_a_stream_go_with_follow(evsim, option):
         ("--index", "1"),
         ("--crop-pct", "0.9"),
         ("--axes", "T C H W"),
-        ("--unit", "s"),
         ("--normalise", "none"),
     ],
 )

@@ -81,6 +81,7 @@ class TrainedNetwork:
         unit: str | None = None,
         index: int | str | None = None,
         normalise: str | tuple | None = None,
+        drop_outside: bool = False,
         split_by: str | None = None,
         fit: str | None = None,
         crop_pct: float | None = None,
@@ -102,7 +103,7 @@ class TrainedNetwork:
             * None for the recording that is bundled with the network.
         axes : str, optional
             The axes of an array in another order, like ``"T H W C"``.
-        layout, sensor, unit, index, normalise
+        layout, sensor, unit, index, normalise, drop_outside
             What you know better than the file, see `evsim.recordings.options.ReadOptions`.
         split_by : {"number", "time"}, optional
             How events are cut into steps; None takes what the weights file remembers, else "number".
@@ -133,7 +134,7 @@ class TrainedNetwork:
         if order not in ("step", "stage"):
             raise EvsimError(f"--order {order}: expected step or stage")
         if preparation is None:
-            reading = ReadOptions(layout, sensor, None, unit, normalise, axes=axes)
+            reading = ReadOptions(layout, sensor, None, unit, normalise, axes=axes, drop_outside=drop_outside)
             preparation = Preparation(split_by, fit, index, crop_pct, reading)
         runs = [
             self._run(steps, origin, order, threads, keep_spikes, watch)

@@ -21,7 +21,10 @@ Layout = Annotated[
 Sensor = Annotated[
     str | None, typer.Option(metavar="HEIGHTxWIDTH", help="Size of the sensor, where the file does not say it.")
 ]
-Unit = Annotated[str | None, typer.Option(help="Unit of the time stamps: us, ms or s.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the time stamps: us, ms, s or ns.")]
+DropOutside = Annotated[
+    bool, typer.Option("--drop-outside", help="Leave out events outside the sensor; how many is in the notes.")
+]
 Normalise = Annotated[
     str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none (0 to 1).")
 ]
@@ -36,6 +39,7 @@ READING = {
     "sensor": Sensor,
     "unit": Unit,
     "normalise": Normalise,
+    "drop_outside": DropOutside,
 }
 """Names and types of the options; none is set when left out."""
 
@@ -60,13 +64,17 @@ def reads_recordings(*left_out: str) -> Callable[[Callable], Callable]:
             return verb(**mine, preparation=_preparation({name: told[name] for name in names}))
 
         one = inspect.Parameter
-        added = [one(name, one.KEYWORD_ONLY, default=None, annotation=READING[name]) for name in names]
+        added = [one(name, one.KEYWORD_ONLY, default=_default(name), annotation=READING[name]) for name in names]
         every = [*(p.replace(kind=one.KEYWORD_ONLY) for p in own.values()), *added]
         with_preparation.__signature__ = inspect.Signature(every)
         with_preparation.__annotations__ = {p.name: p.annotation for p in every}
         return with_preparation
 
     return decorate
+
+
+def _default(name: str) -> object:
+    return False if name == "drop_outside" else None
 
 
 def parse_sensor(text: str | None) -> tuple[int, int] | None:

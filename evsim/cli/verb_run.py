@@ -13,7 +13,13 @@ from evsim.errors import EvsimError
 __all__ = ["add_to"]
 
 STREAM_ONLY = ("window", "hop", "idle")
-RECORDING_ONLY = ("input", "trace", "order", "threads", *(set(READING) - {"split_by", "fit", "layout", "sensor"}))
+RECORDING_ONLY = (
+    "input",
+    "trace",
+    "order",
+    "threads",
+    *(set(READING) - {"split_by", "fit", "layout", "sensor", "unit", "drop_outside"}),
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -88,6 +94,8 @@ def _follow(weights: tuple[str, str | None], told: tuple, preparation, json: boo
         preparation.reading.layout,
         preparation.reading.sensor,
         parse_microseconds(idle, "idle") / 1e6 if idle else None,
+        preparation.reading.unit,
+        preparation.reading.drop_outside,
     )
     net = evsim.load(weights[0], precision=weights[1])
     print_predictions(net.network, net.weights, stream, preparation, json)
