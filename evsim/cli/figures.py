@@ -7,7 +7,7 @@ import re
 
 from evsim.api.load import load
 from evsim.errors import EvsimError
-from evsim.plots.theme import THEMES, Theme
+from evsim.plots.theme import THEMES, Theme, embedded_fonts
 from evsim.runs.preparation import Preparation
 from evsim.traces.trace import Trace, read_trace
 
@@ -59,7 +59,8 @@ def write_figure(figure, path: str, dpi: int) -> None:
         raise EvsimError(f"{path}: pictures are written as {', '.join(_FORMATS)}, not {suffix or 'without a suffix'}")
     temporary = f"{path}.part"
     try:
-        figure.savefig(temporary, format=suffix, dpi=dpi, metadata=_plain(suffix))
+        with embedded_fonts():
+            figure.savefig(temporary, format=suffix, dpi=dpi, metadata=_plain(suffix))
         os.replace(temporary, path)
     except OSError as error:
         raise EvsimError(f"{path}: cannot be written: {error.strerror or error}") from None
