@@ -6,6 +6,7 @@ import numpy as np
 
 from evsim.plots.operations import legend_above
 from evsim.plots.room import in_lines, keep_in_slot, name_rows, slot_inches
+from evsim.plots.sizes import small_font
 from evsim.plots.theme import PALETTE
 
 __all__ = ["plot_energy"]
@@ -33,10 +34,12 @@ def plot_energy(ax, panel):
             ax.barh(range(len(panel.rows)), lengths, left=begin, height=0.62, label=part, color=colour)
             begin = begin + lengths
     for line, row in enumerate(panel.rows):
-        words = _microjoules(begin[line]) + (f"  ({row.ratio:.3g}x)" if line and row.ratio else "")
-        ax.annotate(words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center")
+        words = _microjoules(begin[line]) + (f"\n({row.ratio:.3g}x)" if line and row.ratio else "")
+        ax.annotate(
+            words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center", fontsize=small_font()
+        )
     name_rows(ax, [row.name for row in panel.rows], (len(panel.rows) - 0.4, -0.6), 2)
-    ax.set_xlim(0, 1.3 * (begin.max() or 1.0))
+    ax.set_xlim(0, 1.4 * (begin.max() or 1.0))
     without = [part for part in parts if all(row.parts[part] is None for row in panel.rows)]
     no_price = f"\n(no price for {', '.join(without)})" if without else ""
     n_letters = 0.7 * 72 * slot_inches(ax)[0] / (0.55 * ax.xaxis.label.get_fontsize())

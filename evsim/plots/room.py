@@ -69,7 +69,10 @@ def name_rows(ax, names: Sequence[str], limits: tuple[float, float] | None = Non
     every = max(1, -(-int(size) // max(1, int(points + 0.5))))
     most = max(8, int(_NAMES_SHARE * 72 * slot_inches(ax)[0] / (_LETTER * size)))
     shown = range(0, len(names), every)
-    ax.set_yticks(list(shown), [shortened(names[row], most) for row in shown], fontsize=size)
+    has_two_lines = points > 2.2 * size
+    words = [in_lines(names[row], most) if has_two_lines and " " in names[row] else names[row] for row in shown]
+    words = ["\n".join(shortened(line, most) for line in name.split("\n")) for name in words]
+    ax.set_yticks(list(shown), words, fontsize=size)
     if limits is not None:
         ax.set_ylim(*limits)
 
