@@ -35,9 +35,8 @@ def plot_energy(ax, panel):
             begin = begin + lengths
     for line, row in enumerate(panel.rows):
         words = _microjoules(begin[line]) + (f"\n({row.ratio:.3g}x)" if line and row.ratio else "")
-        ax.annotate(
-            words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center", fontsize=small_font()
-        )
+        place = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(words, (begin[line], line), fontsize=small_font(), **place)
     name_rows(ax, [row.name for row in panel.rows], (len(panel.rows) - 0.4, -0.6), 2)
     ax.set_xlim(0, 1.4 * (begin.max() or 1.0))
     without = [part for part in parts if all(row.parts[part] is None for row in panel.rows)]
