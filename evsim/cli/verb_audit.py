@@ -43,6 +43,18 @@ def audit(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="A B", help="Two weights files, on the same recordings.")
     ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="One LaTeX table for a paper: summary, layers, conventions, ...; list names all.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option(help="Of that table: column, text or page; the smallest it fits when left out.")
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option(help="What the paper calls the network; of two that are compared, with a comma.")
+    ] = None,
+    bibtex: Annotated[
+        bool, typer.Option("--bibtex", help="Write the BibTeX entries of the conventions and energy models instead.")
+    ] = False,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     order: Order = "stage",
 ) -> None:
@@ -51,16 +63,22 @@ def audit(
     from evsim.auditing.formats import check_format
     from evsim.cli.audit_text import command_line, emit, progress
     from evsim.cli.effect import refuse
+    from evsim.cli.paper_text import paper_options, print_references, print_tables
 
     check_format(format)
+    if table == "list" or bibtex:
+        print_tables(context) if not bibtex else print_references(context, convention, energy, output)
+        return
+    paper = paper_options(context, table, width, names)
     asked = {"conventions": convention, "energy": energy, "command": command_line()}
     if trace:
         refuse(context, (*READING, "input", "weights", "compare", "order"), "--trace has its own, leave it out")
-        emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output)
+        emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output, paper)
         return
     if compare:
         refuse(context, ("weights",), "--compare names the networks")
     inputs = [*(input or []), *(more or [])] or None
     with progress() as advance:
         found = {"preparation": preparation, "order": order, "advance": advance}
-        emit(evsim.audit(compare or weights, inputs, **found, **asked), format, output)
+        report = evsim.audit(compare or weights, inputs, **found, **asked)
+    emit(report, format, output, paper)

@@ -8,6 +8,7 @@ __all__ = ["breakable", "comment", "escape", "label"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "[": "{[}", "*": "{*}",  # neither is an argument of the end of the line above
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "|": r"$|$", '"': r"\char34{}",
     "\u00b1": r"$\pm$", "\u00d7": r"$\times$", "\u00b5": r"$\mu$", "\u03bc": r"$\mu$", "\u2212": r"$-$",
     "\u2026": r"\dots{}", "\u2013": "--", "\u2014": "---", "\u2019": "'", "\u00a0": "~", "\u00b2": r"$^2$",
@@ -40,4 +41,4 @@ def _letter(letter: str) -> str:
     if letter == " " or (letter.isascii() and letter.isprintable()):
         return letter
     is_latin = "\u00c0" <= letter <= "\u017f" and letter not in "\u00d7\u00f7\u0149\u017f\u0138\u0126\u0127\u0166\u0167"
-    return letter if is_latin else f"[U+{ord(letter):04X}]"
+    return letter if is_latin else f"{{[}}U+{ord(letter):04X}]"

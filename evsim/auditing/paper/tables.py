@@ -56,20 +56,21 @@ def paper_table(report: Report, name: str, names: Sequence[str] = ()) -> PaperTa
 def sheet_table(report: Report, sheet: Sheet, names: Sequence[str] = ()) -> PaperTable:
     """Any sheet as it is."""
     keys = [column for column in sheet.columns if column.kind in ("text", "key")]
-    words = [column.key for column in sheet.columns if column.kind == "words"]
+    words = [column for column in sheet.columns if column.kind == "words"]
     shown = [column for column in sheet.columns if column.kind in _KINDS and _has_values(sheet, column.key)]
     columns = [PaperColumn(keys[0].heading, "name"), *(_column(column) for column in shown)]
     rows, group = [], None
     for row in sheet.rows:
-        first = str(row.get(keys[0].key) or "")
+        first = "" if row.get(keys[0].key) is None else str(row[keys[0].key])
         name = first + "".join(_inner(key, row.get(key.key)) for key in keys[1:])
         cells = tuple(_plain(row.get(column.key), column) for column in shown)
         starts = first == "total" or (len(keys) > 1 and group not in (None, first))
-        note = "; ".join(str(row[key]) for key in words if row.get(key))
+        note = "; ".join(f"{column.heading}: {row[column.key]}" for column in words if row.get(column.key))
         rows.append(Row((name, *cells), note, starts))
         group = first
     title = f"{_lower_uj(sheet.title)}, {name_of(report, names)}"
-    return _finished(report, sheet.key, title, columns, rows, sheet.notes)
+    empty = [c.heading for c in sheet.columns if c.kind in _KINDS and c not in shown and sheet.rows]
+    return _finished(report, sheet.key, title, columns, rows, sheet.notes, absent=empty)
 
 
 def _inner(key: Column, value: object) -> str:
@@ -105,13 +106,16 @@ def _percent(value):
     return Estimate(*(None if part is None else 100 * part for part in parts), value.n)
 
 
-def _finished(report: Report, key: str, title: str, columns, rows, comments: Sequence[str] = (), by_row=False):
+def _finished(
+    report: Report, key: str, title: str, columns, rows, comments: Sequence[str] = (), by_row=False, absent=()
+):
     """Caption, key of abbreviations and source, for every table alike."""
     has_spread = any(getattr(value, "half_width", None) for row in rows for value in row.cells)
     caption = f"{title}{over_recordings(report, has_spread)}"
     words = [title, *(column.heading for column in columns), *(str(row.cells[0]) for row in rows)]
     words += [row.note for row in rows]
-    notes = [*abbreviations_in(words), sentence_of(report)]
+    notes = [*([f"None in any row: {', '.join(absent)}"] if absent else []), *abbreviations_in([*words, *absent])]
+    notes.append(sentence_of(report))
     return PaperTable(key, caption, columns, rows, notes, [*comments_of(report), *comments], by_row)
 
 

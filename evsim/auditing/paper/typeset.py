@@ -14,7 +14,7 @@ from evsim.auditing.paper.paper_table import PaperTable, Row, Value
 from evsim.auditing.paper.widths import DIGIT, best_lines, longest_part, text_width
 from evsim.errors import EvsimError
 
-__all__ = ["PACKAGES", "WIDTHS", "typeset"]
+__all__ = ["PACKAGES", "WIDTHS", "check_width", "typeset"]
 
 PACKAGES = ("booktabs", "siunitx", "tabularx", "graphicx")
 
@@ -41,8 +41,7 @@ def typeset(table: PaperTable, width: str | None = None) -> str:
     EvsimError
         No such width, or the table needs a larger one.
     """
-    if width is not None and width not in WIDTHS:
-        raise EvsimError(f"--width {width}: expected {', '.join(WIDTHS)}")
+    check_width(width)
     tried = [width] if width else list(WIDTHS)
     for name in tried:
         fit = _fit(table, name)
@@ -56,6 +55,18 @@ def typeset(table: PaperTable, width: str | None = None) -> str:
 
 _PLUS_MINUS = 1.3
 """Width of the sign with its gaps, in units of the font size."""
+
+
+def check_width(width: str | None) -> None:
+    """Raise unless there is a width of this name.
+
+    Raises
+    ------
+    EvsimError
+        There is none.
+    """
+    if width is not None and width not in WIDTHS:
+        raise EvsimError(f"--width {width}: expected {', '.join(WIDTHS)}")
 
 
 @dataclass(frozen=True)
