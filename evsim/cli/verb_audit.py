@@ -43,6 +43,9 @@ def audit(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="A B", help="Two weights files, on the same recordings.")
     ] = None,
+    claim: Annotated[
+        str | None, typer.Option(help="What the counts say of a paper's claim, in place of an audit: sdsa-87x.")
+    ] = None,
     table: Annotated[
         str | None, typer.Option(help="One LaTeX table for a paper: summary, layers, conventions, ...; list names all.")
     ] = None,
@@ -70,7 +73,9 @@ def audit(
         print_tables(context) if not bibtex else print_references(context, convention, energy, output)
         return
     paper = paper_options(context, table, width, names)
-    asked = {"conventions": convention, "energy": energy, "command": command_line()}
+    if claim is not None:
+        refuse(context, ("convention", "energy", "compare", "table"), "--claim has its own, leave it out")
+    asked = {"conventions": convention, "energy": energy, "claim": claim, "command": command_line()}
     if trace:
         refuse(context, (*READING, "input", "weights", "compare", "order"), "--trace has its own, leave it out")
         emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output, paper)

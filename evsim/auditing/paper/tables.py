@@ -68,7 +68,7 @@ def sheet_table(report: Report, sheet: Sheet, names: Sequence[str] = ()) -> Pape
         note = "; ".join(f"{column.heading}: {row[column.key]}" for column in words if row.get(column.key))
         rows.append(Row((name, *cells), note, starts))
         group = first
-    title = f"{_lower_uj(sheet.title)}, {name_of(report, names)}"
+    title = f"{sheet.title}, {name_of(report, names)}"
     empty = [c.heading for c in sheet.columns if c.kind in _KINDS and c not in shown and sheet.rows]
     return _finished(report, sheet.key, title, columns, rows, sheet.notes, absent=empty)
 
@@ -79,11 +79,7 @@ def _inner(key: Column, value: object) -> str:
 
 
 def _column(column: Column) -> PaperColumn:
-    return PaperColumn(_lower_uj(column.heading).replace(" %", " (%)"), _KINDS[column.kind])
-
-
-def _lower_uj(text: str) -> str:
-    return text.replace("uJ", "\u00b5J")
+    return PaperColumn(column.heading.replace(" %", " (%)"), _KINDS[column.kind])
 
 
 def _has_values(sheet: Sheet, key: str) -> bool:
@@ -158,7 +154,7 @@ def _compare(report: Report, names: Sequence[str]) -> PaperTable:
     ]
     rows = []
     for row in sheet.rows:
-        words = _lower_uj(str(row["measure"])).replace("energy \u00b5J,", "energy (\u00b5J),").replace(" %", " (%)")
+        words = str(row["measure"]).replace("energy \u00b5J,", "energy (\u00b5J),").replace(" %", " (%)")
         if any(getattr(row[key], "mean", 0) for key in ("first", "second")):
             rows.append(Row((words, row["first"], row["second"], row["ratio"]), str(row["assumptions"])))
     title = f"{first} and {second} on the same recordings; ratios are means of the ratios recording by recording"
