@@ -168,8 +168,8 @@ def measured_sheet(runs: Sequence[AuditedRun]) -> Sheet:
     sizes = ", ".join(f"{block.name} {block.n_tokens} x {block.n_channels}" for block in blocks)
     notes = [
         f"tokens x channels: {sizes}; {runs[0].n_steps} steps",
-        "by the paper's formula the ratio of the operators alone is (4.6 / 0.9) 2 N / (T R'), which grows with the "
-        "number of tokens; that of a whole self-attention hardly does, since Q, K, V and the projection are 4 N D^2 of either",
+        "by the paper's formula the ratio of the operators alone is (4.6 / 0.9) 2 N / (T R'): it grows with the number "
+        "of tokens; that of a whole self-attention hardly does: Q, K, V and the projection are most of either side",
     ]
     return Sheet("measured", "This network on these recordings, all blocks", columns, rows, notes)
 

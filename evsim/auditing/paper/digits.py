@@ -16,7 +16,9 @@ from evsim.auditing.estimate import Estimate
 __all__ = ["Number", "exponent_of", "printed", "table_format", "width_in_digits"]
 
 _DIGITS = 3
-_MOST_DECIMALS = 4
+_MOST_DECIMALS = 6
+_NOISE = 1e-9
+"""Spread in parts of the mean that rounding alone makes of a constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def printed(value: float | Estimate, exponent: int = 0, is_whole: bool = False) 
     """
     half = value.half_width if isinstance(value, Estimate) else None
     mean = (value.mean if isinstance(value, Estimate) else float(value)) / 10**exponent
-    if half:
+    if half and half > _NOISE * abs(mean) * 10**exponent:
         return _with_spread(mean, half / 10**exponent)
     n_decimals = 0 if is_whole and exponent == 0 and float(mean).is_integer() else _decimals(mean, _DIGITS)
     return Number(_text(mean, n_decimals))
