@@ -17,25 +17,35 @@ from matplotlib.figure import Figure
 import evsim
 from evsim.auditing.bibliography import bibtex
 from evsim.auditing.conventions import conventions
-from evsim.auditing.energy_model import choose_models, find_model
-from evsim.auditing.panel import energy_panel
+from evsim.auditing.energy_model import choose_models
 from evsim.auditing.paper.typeset import PACKAGES
-from evsim.auditing.replay import describe_trace
 from evsim.cli.figures import write_figure
 from evsim.loading.zoo import DEFAULT_RECORDING, find_weights, zoo_folder
-from evsim.plots import plot_conventions, plot_energy, plot_operations, plot_rates, raster_figure
+from evsim.plots import plot_operations, plot_rates, raster_figure
 from evsim.plots.sizes import SIZES
 from evsim.plots.theme import LIGHT, drawn_with
 from evsim.runs.run import run
 
 RECORDINGS = [str(zoo_folder() / f"nmnist_digit_{n}.h5") for n in range(10)]
-LAYERS = ("input", "patch_embed.proj_lif3", "block.0.attn.q_lif", "block.0.attn.talking_heads_lif")
-PARTS = ("bars", "summary", "raster", "rates", "conventions", "energy", "compare", "claim")
+LAYERS = ("block.0.attn.q_lif", "block.0.attn.talking_heads_lif")
+FIRST_PAGE = ("summary", "operations", "raster", "rates")
+SECOND_PAGE = ("conventions", "claim", "compare")
 CAPTIONS = {
-    "bars": "Operations of each layer, the same spikes by published conventions, and energy with memory",
+    "operations": "Operations of each layer",
     "raster": "Spikes of the queries and of the gate of the first block, one scale for both",
     "rates": "Share of the neurons of each population that fire at each step",
 }
+HEAD = r"""\documentclass[10pt,twocolumn]{article}
+\usepackage[letterpaper,textwidth=6.875in,textheight=9.6in,columnsep=0.3125in]{geometry}
+\usepackage{PACKAGES}
+\renewcommand{\topfraction}{0.99}\renewcommand{\dbltopfraction}{0.99}\renewcommand{\textfraction}{0.01}
+\renewcommand{\floatpagefraction}{0.3}\renewcommand{\dblfloatpagefraction}{0.3}
+\setcounter{topnumber}{9}\setcounter{dbltopnumber}{9}\setcounter{totalnumber}{20}
+\makeatletter\setlength{\@fptop}{0pt}\setlength{\@fpsep}{8pt plus 1fil}\setlength{\@fpbot}{0pt plus 2fil}
+\setlength{\@dblfptop}{0pt}\setlength{\@dblfpsep}{8pt plus 1fil}\setlength{\@dblfpbot}{0pt plus 2fil}\makeatother
+\begin{document}
+"""
+"""Floats alone: the settings keep them at the top of their pages."""
 
 
 def main(folder: Path) -> None:
@@ -43,9 +53,9 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in tables().items():
         (folder / f"{name}.tex").write_text(text, "utf-8")
-    for name, (figure, width) in figures().items():
+    for name, figure in figures().items():
         write_figure(figure, str(folder / f"{name}.pdf"), 300)
-        (folder / f"{name}.tex").write_text(float_of(name, width), "utf-8")
+        (folder / f"{name}.tex").write_text(float_of(name), "utf-8")
     references = bibtex(list(conventions().values()), choose_models())
     (folder / "references.bib").write_text(references, "utf-8")
     (folder / "paper.tex").write_text(article(), "utf-8")
@@ -53,70 +63,44 @@ def main(folder: Path) -> None:
 
 
 def tables() -> dict[str, str]:
-    """Ten recordings of the bundled networks."""
+    """Ten recordings, one of each digit."""
     report = evsim.audit("sdt-nmnist", RECORDINGS)
     both = evsim.audit(["sdt-nmnist", "spikformer-nmnist"], RECORDINGS)
     claim = evsim.audit("sdt-nmnist", RECORDINGS, claim="sdsa-87x")
-    names = ["SDT"]
-    found = {
-        name: report.to_latex(name, names=names) for name in ("summary", "layers", "steps", "conventions", "energy")
-    }
+    found = {name: report.to_latex(name, names=["SDT"]) for name in ("summary", "conventions")}
     compared = both.to_latex("compare", names=["SDT", "Spikformer"])
-    return found | {"compare": compared, "claim": claim.to_latex("measured", names=names)}
+    return found | {"compare": compared, "claim": claim.to_latex("measured", names=["SDT"])}
 
 
-def figures() -> dict[str, tuple[Figure, str]]:
-    """Rasters and bars of one recording, and the width each is set in."""
+def figures() -> dict[str, Figure]:
+    """Pictures of one recording, a column wide."""
     _, trace = run(find_weights("sdt-nmnist"), str(zoo_folder() / DEFAULT_RECORDING))
-    audited = describe_trace(trace)
-    tallies = [convention.count(audited) for convention in conventions().values()]
-    panel = energy_panel(audited, find_model("step_simple"))
     return {
-        "raster": (raster_figure(trace, LAYERS[2:], size="column"), "column"),
-        "rates": (drawn("column", 2.4, lambda ax: plot_rates(ax, trace)), "column"),
-        "bars": (
-            drawn(
-                "text", 2.3, lambda ax: plot_operations(ax, trace.ledger),
-                lambda ax: plot_conventions(ax, tallies), lambda ax: plot_energy(ax, panel),
-            ),
-            "text",
-        ),
-    }  # fmt: skip
+        "raster": raster_figure(trace, LAYERS, size="column"),
+        "rates": drawn(2.1, lambda ax: plot_rates(ax, trace)),
+        "operations": drawn(2.4, lambda ax: plot_operations(ax, trace.ledger)),
+    }
 
 
-def drawn(size: str, height: float, *draw) -> Figure:
-    """Pictures side by side."""
-    with drawn_with(LIGHT, SIZES[size].font):
-        figure = Figure(figsize=(SIZES[size].width, height))
-        for ax, one in zip(figure.subplots(1, len(draw), squeeze=False)[0], draw, strict=True):
-            one(ax)
+def drawn(height: float, draw) -> Figure:
+    """One picture, a column wide."""
+    size = SIZES["column"]
+    with drawn_with(LIGHT, size.font):
+        figure = Figure(figsize=(size.width, height))
+        draw(figure.add_subplot())
     return figure
 
 
-def float_of(name: str, width: str) -> str:
-    star = "*" if width == "text" else ""
+def float_of(name: str) -> str:
     picture = rf"\centering\includegraphics{{{name}.pdf}}"
     caption = rf"\caption{{{CAPTIONS[name]}; sdt-nmnist, one recording (nmnist\_digit\_7.h5).}}"
-    return "\n".join([rf"\begin{{figure{star}}}[tbp]", picture, caption, rf"\end{{figure{star}}}", ""])
+    return "\n".join([r"\begin{figure}[tbp]", picture, caption, r"\end{figure}", ""])
 
 
 def article() -> str:
-    """Floats alone; the settings keep them at the top of their pages."""
-    head = [
-        r"\documentclass[10pt,twocolumn]{article}",
-        r"\usepackage[letterpaper,textwidth=6.875in,textheight=9.5in,columnsep=0.3125in]{geometry}",
-        rf"\usepackage{{{','.join(PACKAGES)}}}",
-        r"\renewcommand{\topfraction}{0.99}\renewcommand{\dbltopfraction}{0.99}\renewcommand{\textfraction}{0.01}",
-        r"\setcounter{topnumber}{9}\setcounter{dbltopnumber}{9}\setcounter{totalnumber}{20}",
-        r"\renewcommand{\floatpagefraction}{0.95}\renewcommand{\dblfloatpagefraction}{0.95}",
-        r"\makeatletter\setlength{\@fptop}{0pt}\setlength{\@fpsep}{8pt plus 1fil}",
-        r"\setlength{\@dblfptop}{0pt}\setlength{\@dblfpsep}{8pt plus 1fil}\makeatother",
-        r"\setlength{\floatsep}{8pt}\setlength{\dblfloatsep}{8pt}",
-        r"\begin{document}",
-    ]
-    return "\n".join(
-        [*head, *(rf"\input{{{name}}}" for name in PARTS), r"\mbox{}\newpage\mbox{}", r"\end{document}", ""]
-    )
+    first, second = ([rf"\input{{{name}}}" for name in page] for page in (FIRST_PAGE, SECOND_PAGE))
+    head = HEAD.replace("PACKAGES", ",".join(PACKAGES))
+    return head + "\n".join([*first, r"\clearpage", *second, r"\clearpage", r"\end{document}", ""])
 
 
 def compile_article(folder: Path) -> None:

@@ -12,15 +12,14 @@ import typer
 
 from evsim.auditing.formats import write_report
 from evsim.auditing.sheet import Report
-from evsim.cli.paper_text import PaperOptions
 from evsim.errors import EvsimError
 
 __all__ = ["command_line", "emit", "emit_text", "progress"]
 
 
-def emit(report: Report, format: str, output: str | None, paper: PaperOptions | None = None) -> None:
-    """Print the report, or one table of it for a paper; or write it to a file."""
-    emit_text(write_report(report, format) if paper is None else paper.write(report), output)
+def emit(report: Report, format: str, output: str | None) -> None:
+    """Print the report, or write it to a file."""
+    emit_text(write_report(report, format), output)
 
 
 def emit_text(text: str, output: str | None) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from evsim.auditing.sheet import Report
 
-__all__ = ["PaperOptions", "paper_options", "print_references", "print_tables"]
+__all__ = ["PaperOptions", "emit_audit", "paper_options", "print_references", "print_tables"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,16 @@ def paper_options(
     if table == "compare":
         _need_compare(context)
     return PaperOptions(table, width, [name.strip() for name in names.split(",")] if names else ())
+
+
+def emit_audit(report: Report, format: str, output: str | None, paper: PaperOptions | None) -> None:
+    """The report in a format, or one table of it for a paper."""
+    from evsim.cli.audit_text import emit, emit_text
+
+    if paper is None:
+        emit(report, format, output)
+    else:
+        emit_text(paper.write(report), output)
 
 
 def print_tables(context: typer.Context) -> None:

@@ -64,9 +64,9 @@ def audit(
     """Count every operation of a network on recordings, beside the published ways to count, and price it."""
     import evsim
     from evsim.auditing.formats import check_format
-    from evsim.cli.audit_text import command_line, emit, progress
+    from evsim.cli.audit_text import command_line, progress
     from evsim.cli.effect import refuse
-    from evsim.cli.paper_text import paper_options, print_references, print_tables
+    from evsim.cli.paper_text import emit_audit, paper_options, print_references, print_tables
 
     check_format(format)
     if table == "list" or bibtex:
@@ -78,7 +78,7 @@ def audit(
     asked = {"conventions": convention, "energy": energy, "claim": claim, "command": command_line()}
     if trace:
         refuse(context, (*READING, "input", "weights", "compare", "order"), "--trace has its own, leave it out")
-        emit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output, paper)
+        emit_audit(evsim.audit(traces=[*trace, *(more or [])], **asked), format, output, paper)
         return
     if compare:
         refuse(context, ("weights",), "--compare names the networks")
@@ -86,4 +86,4 @@ def audit(
     with progress() as advance:
         found = {"preparation": preparation, "order": order, "advance": advance}
         report = evsim.audit(compare or weights, inputs, **found, **asked)
-    emit(report, format, output, paper)
+    emit_audit(report, format, output, paper)
