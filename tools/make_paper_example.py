@@ -77,7 +77,7 @@ def figures() -> dict[str, Figure]:
     _, trace = run(find_weights("sdt-nmnist"), str(zoo_folder() / DEFAULT_RECORDING))
     return {
         "raster": raster_figure(trace, LAYERS, size="column"),
-        "rates": drawn(2.1, lambda ax: plot_rates(ax, trace)),
+        "rates": drawn(2.5, lambda ax: plot_rates(ax, trace)),
         "operations": drawn(2.4, lambda ax: plot_operations(ax, trace.ledger)),
     }
 
