@@ -91,7 +91,8 @@ def test_density_rows_hold_the_right_neurons(ax):
     plot_raster(ax, trace, "layer", lines=6)
     dense = trace.layers["layer"].to_dense(4)  # step, token, channel
     assert np.allclose(ax.images[0].get_array(), dense.mean(axis=1).T)
-    assert "row = 8 neurons" in ax.get_title(loc="left")
+    assert ax.evsim_color_bar.ax.get_ylabel() == "spikes per neuron and step\n8 neurons a row"
+    assert ax.evsim_caption == "6 channels of 8 tokens; 8 neurons a row"
 
 
 def test_input_is_drawn_by_polarity(trace, ax):

@@ -18,7 +18,8 @@ INPUT = {
     "shown {n_steps} times",
 }
 ORIGIN = {
-    "spikformer_v2": "A reconstruction from the paper, for which no official code exists; trained with `tools/train`.",
+    "spikformer_v2": "A reconstruction from the paper, for which no official code exists and whose third published "
+    "number of parameters no design that fits the other two reaches (docs/claims.md); trained with `tools/train`.",
 }
 LESSON = {
     "nmnist": "A network this small, trained on a thousand recordings, says nothing about the accuracy of the "

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import ModuleType
 
 from evsim.api.audit_report import AuditReport
 from evsim.api.load import load
 from evsim.api.recordings import digest_of, is_path, recordings_of
 from evsim.api.trained_network import TrainedNetwork
 from evsim.arithmetic.precision import FLOAT
-from evsim.auditing.audit_report import Found, lint_report, report_of
+from evsim.auditing.audit_report import Found, claim_report, lint_report, report_of
+from evsim.auditing.claims import find_claim
 from evsim.auditing.collect import Prepared, audit_prepared, audit_traces, prepare_files
 from evsim.auditing.conventions import choose_conventions
 from evsim.auditing.energy_model import choose_models
+from evsim.auditing.sheet import Report
 from evsim.errors import EvsimError
 from evsim.runs.preparation import Preparation, fit_recording, read_options
 
@@ -35,6 +38,7 @@ def audit(
     traces: Sequence[str] | None = None,
     conventions: Sequence[str] | None = None,
     energy: Sequence[str] | None = None,
+    claim: str | None = None,
     preparation: Preparation | None = None,
     order: str = "stage",
     command: str = "evsim.audit",
@@ -55,6 +59,8 @@ def audit(
         Published ways to count, by name; all when left out.
     energy : sequence of str, optional
         Energy models: names, TOML files, ``["all"]`` or ``["none"]``.
+    claim : str, optional
+        In place of an audit, what the counts of one network say of a paper's claim: "sdsa-87x".
     preparation : Preparation, optional
         How recordings become steps.
     order : {"stage", "step"}
@@ -73,17 +79,27 @@ def audit(
     EvsimError
         Something cannot be read, or does not fit.
     """
+    checked = None if claim is None else find_claim(claim)
     asked = choose_conventions(conventions), choose_models(energy)
     if order not in ("step", "stage"):
         raise EvsimError(f"--order {order}: expected step or stage")
     if traces:
         if network is not None or recordings is not None:
             raise EvsimError("traces: a recorded run has its network and recording; leave those out")
-        return AuditReport.of(report_of([audit_traces([os.fspath(path) for path in traces])], *asked, command))
+        found = [audit_traces([os.fspath(path) for path in traces])]
+        return AuditReport.of(_report(found, checked, asked, command))
     nets = [_loaded(one) for one in _several(network if network is not None else "sdt-nmnist")]
     shown = nets[0].default_recording() if recordings is None else recordings
     found = [_audited(net, shown, preparation or Preparation(), order, advance or _unwatched) for net in nets]
-    return AuditReport.of(report_of(found, *asked, command))
+    return AuditReport.of(_report(found, checked, asked, command))
+
+
+def _report(found: Sequence[Found], claim: ModuleType | None, asked: tuple, command: str) -> Report:
+    if claim is None:
+        return report_of(found, *asked, command)
+    if len(found) != 1:
+        raise EvsimError(f"--claim {claim.NAME}: is about one network, {len(found)} were given")
+    return claim_report(found[0], claim, command)
 
 
 def lint(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
 from evsim.api.counts import data_frame
 from evsim.auditing.estimate import Estimate
 from evsim.auditing.formats import write_report
+from evsim.auditing.paper.tables import paper_table, sheet_table
+from evsim.auditing.paper.typeset import typeset
 from evsim.auditing.sheet import Cell, Report, Sheet, cell_text
 
 __all__ = ["AuditReport"]
@@ -25,9 +28,27 @@ class AuditReport(Report):
         """The report, or one sheet of it, as text: table, csv, json, markdown or latex."""
         return write_report(self if sheet is None else replace(self, sheets=[self[sheet]]), format)
 
-    def to_latex(self, sheet: str | None = None) -> str:
-        """LaTeX of the report, or of one sheet."""
-        return self.write("latex", sheet)
+    def to_latex(self, sheet: str | None = None, width: str | None = None, names: Sequence[str] = ()) -> str:
+        """LaTeX of all sheets, or of one table of a paper.
+
+        Parameters
+        ----------
+        sheet : str, optional
+            A table (summary, layers, conventions, by-convention, differences, energy, heads, steps, compare) or the
+            key of a sheet.
+        width : {"column", "text", "page"}, optional
+            The smallest that the table fits when left out.
+        names : sequence of str
+            What the paper calls the network, or the two that are compared.
+
+        Raises
+        ------
+        EvsimError
+            No such table, or it does not fit the width.
+        """
+        if sheet is None:
+            return "\n".join(typeset(sheet_table(self, one, names), width) for one in self.sheets)
+        return typeset(paper_table(self, sheet, names), width)
 
     def to_pandas(self, sheet: str):
         """One sheet as a `pandas.DataFrame`; of a mean over recordings the columns KEY, KEY_low and KEY_high.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 from evsim.auditing.audit import Audit
 from evsim.auditing.audit_sheets import audit_sheets
@@ -11,7 +12,7 @@ from evsim.auditing.layers import AuditedRun
 from evsim.auditing.lint_sheets import lint_sheets
 from evsim.auditing.sheet import Report
 
-__all__ = ["Found", "lint_report", "report_of"]
+__all__ = ["Found", "claim_report", "lint_report", "report_of"]
 
 Found = tuple[Sequence[AuditedRun], dict[str, object]]
 """Runs of one network and their provenance."""
@@ -29,6 +30,13 @@ def report_of(found: Sequence[Found], conventions: Sequence, models: Sequence, c
     both["network"] = [known["network"] for _, known in found]
     title = f"{names[0]} and {names[1]}, {_recordings(len(runs))}"
     return Report(title, [comparison(*audits, names)], both)
+
+
+def claim_report(found: Found, claim: ModuleType, command: str) -> Report:
+    """What runs of one network say of a paper's claim."""
+    runs, provenance = found
+    title = f"{claim.TITLE}: {provenance['network']}, {_recordings(len(runs))}"
+    return Report(title, claim.sheets(runs), {**provenance, "command": command})
 
 
 def lint_report(found: Found, command: str) -> Report:

@@ -36,16 +36,16 @@ def _panel(model: EnergyModel, panels: list[Panel]) -> Sheet:
         Column("name", "run as", "text"),
         *(Column(f"{part}_uj", part, "short", spread=False) for part in PANEL_PARTS),
         Column("total_uj", "total", "number"),
-        Column("ratio", "x spiking", "number"),
-        Column("break_even", "even at %", "percent", spread=False),
+        Column("ratio", "ratio to spiking", "number"),
+        Column("break_even", "break-even density %", "percent", spread=False),
         Column("assumptions", "assuming", "words"),
     ]
     rows = [_panel_row(panels, index) for index in range(len(panels[0].rows))]
     notes = [model.note] if model.note else []
     mean_density = estimate(panel.density for panel in panels).mean
     notes.append(
-        "even at: density at which spiking would cost as much, if all that events cause scales with it and the rest "
-        f"stays; measured {100 * mean_density:.2f} %; above 100 % spiking is cheaper at any density"
+        "break-even density: the one at which spiking would cost as much, if all that events cause scales with it and "
+        f"the rest stays; measured {100 * mean_density:.2f} %; above 100 % spiking is cheaper at any density"
     )
     notes += [
         f"{name}: {constant.source}" + ("" if constant.verified else " (UNVERIFIED)")

@@ -38,7 +38,7 @@ OPERATIONS = {
 }
 """What a model may price; what it does not price is shown as left out, never as free."""
 
-_TEXTS = {"title": str, "note": str, "technology_nm": (int, float), "word_bits": int}
+_TEXTS = {"title": str, "note": str, "technology_nm": (int, float), "word_bits": int, "cite": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class EnergyModel:
     Parameters
     ----------
     name, title, note : str
+    cite : tuple of str
+        Keys of `references.bib`.
     word_bits : int
         Size of a weight or state word, for the size of a memory and for fewer bits.
     constants : dict of str to Constant
@@ -76,6 +78,7 @@ class EnergyModel:
     word_bits: int
     constants: dict[str, Constant]
     note: str = ""
+    cite: tuple[str, ...] = ()
 
     def price(self, operation: str, n_bytes: float = 0.0) -> float | None:
         """pJ of one operation, or None where the model has no constant for it."""
@@ -142,7 +145,8 @@ def read_model(path: Path) -> EnergyModel:
     title, bits = table.get("title", path.stem), table.get("word_bits", 32)
     if not 1 <= bits <= 64:
         raise EvsimError(f"{path}: word_bits = {bits}, expected 1 to 64")
-    return EnergyModel(path.name.removesuffix(".toml"), title, bits, constants, table.get("note", ""))
+    cite = tuple(str(key) for key in table.get("cite", []))
+    return EnergyModel(path.name.removesuffix(".toml"), title, bits, constants, table.get("note", ""), cite)
 
 
 def _constant(path: Path, key: str, table: object) -> Constant:

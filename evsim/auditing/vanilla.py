@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from evsim.errors import NetworkError
 
-__all__ = ["TransformerSize", "vanilla_transformer_macs"]
+__all__ = ["TransformerSize", "attention_macs", "vanilla_transformer_macs"]
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,11 @@ def _stem_macs(size: TransformerSize) -> tuple[dict[str, int], int]:
 
 def _block_macs(size: TransformerSize, n_tokens: int) -> dict[str, int]:
     linear = n_tokens * size.n_channels**2
-    product = n_tokens**2 * size.n_channels
-    return {
-        "attn.qkv": 3 * linear,
-        "attn.scores": product,
-        "attn.mix": product,
-        "attn.proj": linear,
-        "mlp.fc1": size.mlp_ratio * linear,
-        "mlp.fc2": size.mlp_ratio * linear,
-    }
+    attention = {f"attn.{part}": n for part, n in attention_macs(n_tokens, size.n_channels).items()}
+    return attention | {"mlp.fc1": size.mlp_ratio * linear, "mlp.fc2": size.mlp_ratio * linear}
+
+
+def attention_macs(n_tokens: int, n_channels: int) -> dict[str, int]:
+    """Multiply-accumulates of one vanilla self-attention, all heads: qkv, scores (Q K^T), mix (A V), proj."""
+    linear, product = n_tokens * n_channels**2, n_tokens**2 * n_channels
+    return {"qkv": 3 * linear, "scores": product, "mix": product, "proj": linear}

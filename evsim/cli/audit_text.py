@@ -14,12 +14,16 @@ from evsim.auditing.sheet import Report
 from evsim.outputs import write_output
 from evsim.plain_text import plain
 
-__all__ = ["command_line", "emit", "progress"]
+__all__ = ["command_line", "emit", "emit_text", "progress"]
 
 
 def emit(report: Report, format: str, output: str | None) -> None:
     """Print the report, or write it to a file."""
-    text = write_report(report, format)
+    emit_text(write_report(report, format), output)
+
+
+def emit_text(text: str, output: str | None) -> None:
+    """Print a text, or write it under a temporary name that is then renamed."""
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -8,7 +8,7 @@ import re
 from evsim.api.load import load
 from evsim.errors import EvsimError
 from evsim.outputs import output_file
-from evsim.plots.theme import THEMES, Theme
+from evsim.plots.theme import THEMES, Theme, embedded_fonts
 from evsim.runs.preparation import Preparation
 from evsim.traces.trace import Trace, read_trace
 
@@ -62,7 +62,7 @@ def write_figure(figure, path: str, dpi: int) -> None:
         raise EvsimError(f"{path}: pictures are written as {', '.join(_FORMATS)}, not {suffix or 'without a suffix'}")
     if suffix == "png":
         _check_pixels(path, figure, dpi)
-    with output_file(path) as file:
+    with output_file(path) as file, embedded_fonts():
         figure.savefig(file, format=suffix, dpi=dpi, metadata=_plain(suffix))
 
 

@@ -28,7 +28,12 @@ def raster(
     output: Annotated[str, typer.Option("--output", "-o", help="Picture: .pdf, .svg or .png.")] = "raster.pdf",
     layer: Annotated[list[str] | None, typer.Option("--layer", "-l", help="Name or pattern; may be repeated.")] = None,
     by: Annotated[str | None, typer.Option(help="Group neurons by channel, token, head, row or col.")] = None,
-    width: Annotated[str, typer.Option(help="Width of the picture, like 3.5in or 180mm.")] = "7in",
+    style: Annotated[str, typer.Option(help="dots, density, or auto: marks where they have room.")] = "auto",
+    scale: Annotated[
+        str, typer.Option(help="Colours and rates end at one value (shared) or each at its own (panel).")
+    ] = "shared",
+    size: Annotated[str, typer.Option(help="Fonts and width for a column, a text width or a slide.")] = "text",
+    width: Annotated[str | None, typer.Option(help="Another width, like 3.5in or 180mm.")] = None,
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     dpi: Annotated[int, typer.Option(help="Resolution of bitmaps.", min=30, max=1200)] = 200,
 ) -> None:
@@ -38,12 +43,15 @@ def raster(
     from evsim.cli.protect import protect_inputs
     from evsim.plain_text import plain
     from evsim.plots import raster_figure
+    from evsim.plots.sizes import find_size
 
-    chosen, inches = parse_theme(theme), parse_width(width)
+    chosen, inches = parse_theme(theme), None if width is None else parse_width(width)
+    find_size(size)
     if trace is not None:
         refuse(context, (*READING, "weights", "input"), "--trace has its own, leave it out")
     protect_inputs({"--output": output}, () if trace else (weights,), [trace or input] if trace or input else None)
     recorded = trace_of(trace, weights, input, preparation)
-    figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi)
+    look = {"size": size, "style": style, "scale": scale}
+    figure = raster_figure(recorded, layer or (), inches, by, chosen, dpi=dpi, **look)
     write_figure(figure, output, dpi)
     typer.echo(plain(f"wrote {output}"))

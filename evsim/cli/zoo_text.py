@@ -14,6 +14,11 @@ from evsim.loading.zoo import bundled, card_of, zoo_folder
 
 __all__ = ["print_zoo", "print_zoo_json"]
 
+_RECONSTRUCTED = "spikformer_v2"
+_REMARK = """
+spikformer_v2 is a reconstruction, not the authors' network: no code or weights of it are public, and of the 167 designs
+that fit two of its published numbers of parameters (29.11 M, 51.55 M) none reaches the third, 172.70 M."""
+
 
 def print_zoo() -> None:
     """Two tables, and how to use them."""
@@ -25,6 +30,8 @@ def print_zoo() -> None:
     for path in _recordings():
         recordings.add_row(path.name, _kilobytes(path))
     console.print(networks)
+    if any(_header(name)["family"] == _RECONSTRUCTED for name in bundled()):
+        console.print(_REMARK)
     console.print()
     console.print(recordings)
     typer.echo(f"\nevsim run --weights NAME takes the recording under 'shown'; cards and recordings: {zoo_folder()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 _WHERE = {
+    "embedded_fonts": "theme",
     "plot_attention": "attention",
     "plot_conventions": "operations",
     "plot_energy": "energy",

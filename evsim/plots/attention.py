@@ -6,7 +6,9 @@ import numpy as np
 
 from evsim.engine.network import INPUT
 from evsim.errors import TraceError
+from evsim.plots.color_bar import add_color_bar
 from evsim.plots.events import event_image, input_values
+from evsim.plots.room import keep_in_slot
 from evsim.plots.theme import LIGHT, Theme
 from evsim.traces.trace import Trace
 
@@ -17,7 +19,7 @@ def plot_attention(ax, trace: Trace, block: int = 0, head: int | None = None, st
                    theme: Theme = LIGHT):  # fmt: skip
     """Tokens over the input: the more of their channels pass the gate, the larger the square.
 
-    Below the picture, one column a channel, dark where its gate opened.
+    Below the picture, one column a channel, the darker the more steps its gate was open; the bar says how many.
 
     Parameters
     ----------
@@ -41,22 +43,29 @@ def plot_attention(ax, trace: Trace, block: int = 0, head: int | None = None, st
     """
     passes, opened = gate_passes(trace, block, head, step)
     height, width = trace.layers[INPUT].shape[:2]
-    event_image(ax, input_values(trace, step), theme)
+    event_image(ax, input_values(trace, step), theme, bar=False)
     rows, cols = np.nonzero(passes)
     share = passes[rows, cols] / max(1, passes.max(initial=0))
     tall, wide = height / passes.shape[0], width / passes.shape[1]
     _draw_squares(ax, cols, rows, np.sqrt(share), (tall, wide), theme)
     strip = height * 0.07
     extent = (-0.5, width - 0.5, height + 1.8 * strip, height + 0.8 * strip)
-    ax.imshow(opened[None], aspect="auto", extent=extent, cmap=_gate_map(theme), vmin=0, interpolation="nearest")
+    n_steps = 1 if step is not None else trace.n_steps
+    gates = ax.imshow(
+        opened[None], aspect="auto", extent=extent, cmap=_gate_map(theme), vmin=0, vmax=n_steps, interpolation="nearest"
+    )
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(height + 1.8 * strip, -0.5)
     ax.set_aspect("equal")
     total = int(passes.sum())
     chosen = [f"{word} {value}" for word, value in (("head", head), ("step", step)) if value is not None]
     ax.set_title(f"{', '.join([f'block {block}', *chosen])}: {total:,} spikes pass", loc="left")
-    ax.set_xlabel(f"channels: {int((opened > 0).sum())} of {opened.size} gates opened")
+    ax.set_xlabel(
+        f"{int((opened > 0).sum())} of {opened.size} gates opened\nat most {passes.max(initial=0)} passes a token"
+    )
+    add_color_bar(ax, gates, "steps with the gate open", sorted({0, n_steps}))
     ax.evsim_passes = passes
+    keep_in_slot(ax)
     return ax
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.plain_text import plain
+from evsim.plots.operations import legend_above
+from evsim.plots.room import in_lines, keep_in_slot, name_rows, slot_inches
+from evsim.plots.sizes import small_font
 from evsim.plots.theme import PALETTE
 
 __all__ = ["plot_energy"]
@@ -17,7 +19,7 @@ def plot_energy(ax, panel):
     ----------
     ax : matplotlib Axes
     panel : evsim.auditing.panel.Panel
-        Of one run and one model. A part that the model has no price for is left out, and the title says so.
+        Of one run and one model. A part that the model has no price for is left out, and the label of x says so.
 
     Returns
     -------
@@ -32,19 +34,21 @@ def plot_energy(ax, panel):
             ax.barh(range(len(panel.rows)), lengths, left=begin, height=0.62, label=part, color=colour)
             begin = begin + lengths
     for line, row in enumerate(panel.rows):
-        words = _microjoules(begin[line]) + (f"  ({row.ratio:.3g}x)" if line and row.ratio else "")
-        ax.annotate(words, (begin[line], line), xytext=(3, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(panel.rows)), [plain(row.name) for row in panel.rows])
-    ax.set_ylim(len(panel.rows) - 0.4, -0.6)
-    ax.set_xlim(0, 1.3 * (begin.max() or 1.0))
-    ax.set_xlabel("energy, \u00b5J")
+        words = _microjoules(begin[line]) + (f"\n({row.ratio:.3g}x)" if line and row.ratio else "")
+        place = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(words, (begin[line], line), fontsize=small_font(), **place)
+    name_rows(ax, [row.name for row in panel.rows], (len(panel.rows) - 0.4, -0.6), 2)
+    ax.set_xlim(0, 1.4 * (begin.max() or 1.0))
     without = [part for part in parts if all(row.parts[part] is None for row in panel.rows)]
-    ax.set_title(plain(panel.model.name) + (f": no price for {', '.join(without)}" if without else ""), loc="left")
+    no_price = f"\n(no price for {', '.join(without)})" if without else ""
+    n_letters = 0.7 * 72 * slot_inches(ax)[0] / (0.55 * ax.xaxis.label.get_fontsize())
+    ax.set_xlabel(in_lines(f"energy by {panel.model.name}, \u00b5J{no_price}", n_letters), loc="right")
     if begin.any():
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.32), ncols=4, borderaxespad=0)
+        legend_above(ax)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.evsim_microjoules = begin
+    keep_in_slot(ax)
     return ax
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from evsim.engine.network import INPUT
 from evsim.errors import RecordingError
+from evsim.plots.color_bar import add_color_bar
+from evsim.plots.room import keep_in_slot
 from evsim.plots.theme import LIGHT, Theme, polarity_map
 from evsim.recordings.recording import EventRecording, FrameRecording, Recording
 from evsim.traces.trace import Trace
@@ -60,18 +62,27 @@ def event_counts(recording: EventRecording) -> np.ndarray:
     return np.bincount(place, minlength=2 * height * width).reshape(2, height, width)
 
 
-def event_image(ax, values: np.ndarray, theme: Theme = LIGHT):
-    """[height, width, channels]: two channels as OFF and ON, three as a picture, any other by their sum."""
+def event_image(ax, values: np.ndarray, theme: Theme = LIGHT, bar: bool = True):
+    """[height, width, channels]: two channels as OFF and ON, three as a picture, any other by their sum.
+
+    With `bar`, a colour bar, but for a picture of three colours.
+    """
+    image, label, extend = None, "value, sum of channels", "neither"
     if values.shape[-1] == 2:
         net = np.asarray(values[..., 1], float) - values[..., 0]
         top = np.percentile(np.abs(net[net != 0]), 95) if net.any() else 1.0  # one hot pixel must not dim all others
-        ax.imshow(net, cmap=polarity_map(theme), vmin=-top, vmax=top, interpolation="nearest")
+        image = ax.imshow(net, cmap=polarity_map(theme), vmin=-top, vmax=top, interpolation="nearest")
+        label, extend = "ON less OFF events a pixel", "both" if top < np.abs(net).max() else "neither"
     elif values.shape[-1] == 3:
         low, high = float(values.min()), float(values.max())
         ax.imshow((values - low) / ((high - low) or 1.0), interpolation="nearest")
     else:
-        ax.imshow(values.sum(axis=-1), cmap="gray", interpolation="nearest")
+        image = ax.imshow(values.sum(axis=-1), cmap="gray", interpolation="nearest")
+        label = "value" if values.shape[-1] == 1 else label
     ax.set(xticks=[], yticks=[])
+    if bar and image is not None:
+        add_color_bar(ax, image, label, extend=extend)
+        keep_in_slot(ax)
     return ax
 
 
@@ -114,3 +125,4 @@ def _finish_rates(ax, x: str, y: str, theme: Theme) -> None:
     ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
+    keep_in_slot(ax)

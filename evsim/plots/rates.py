@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.engine.network import INPUT
-from evsim.plain_text import plain
+from evsim.plots.color_bar import add_color_bar
 from evsim.plots.rate_strip import rates_by_step
+from evsim.plots.room import keep_in_slot, name_rows
+from evsim.plots.sizes import small_font
 from evsim.plots.theme import LIGHT, Theme, density_map
 from evsim.traces.trace import Trace
 
 __all__ = ["plot_rates"]
 
 
-def plot_rates(ax, trace: Trace, theme: Theme = LIGHT):
+def plot_rates(ax, trace: Trace, theme: Theme = LIGHT, most: float | None = None):
     """A heat map, layers down and steps across; the mean over steps stands at the right of each line.
 
     Parameters
@@ -22,6 +24,8 @@ def plot_rates(ax, trace: Trace, theme: Theme = LIGHT):
     trace : Trace
         The input is left out: its values need not be spikes.
     theme : Theme
+    most : float, optional
+        Percent at the dark end of the colours, to share them with another picture; else the largest drawn.
 
     Returns
     -------
@@ -30,18 +34,26 @@ def plot_rates(ax, trace: Trace, theme: Theme = LIGHT):
     """
     names = [name for name in trace.layers if name != INPUT]
     rates = 100 * np.array([rates_by_step(trace, name) for name in names]).reshape(len(names), trace.n_steps)
-    top = rates.max(initial=0.0) or 1.0
+    top = most or rates.max(initial=0.0) or 1.0
     image = ax.imshow(rates, aspect="auto", interpolation="nearest", cmap=density_map(theme), vmin=0, vmax=top)
-    ax.set_yticks(range(len(names)), map(plain, names))
+    name_rows(ax, names, n_lines_above=1)
     ax.set_xticks(range(0, trace.n_steps, max(1, trace.n_steps // 8)))
     ax.set_xlabel("step")
-    for line, mean in enumerate(rates.mean(axis=1)):
-        ax.annotate(
-            f"{mean:.1f}", (1, line), xycoords=("axes fraction", "data"), xytext=(3, 0),
-            textcoords="offset points", va="center", fontsize="x-small",
-        )  # fmt: skip
-    ax.set_title("neurons that fire, %; mean at the right", loc="left")
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.12, fraction=0.05)
-    bar.ax.tick_params(length=2)
+    add_color_bar(ax, image, "neurons that fire, %", gap=_write_means(ax, rates.mean(axis=1)))
     ax.evsim_rates = rates
+    keep_in_slot(ax)
     return ax
+
+
+def _write_means(ax, means: np.ndarray) -> float:
+    """The mean over steps at the right of each line that has a name; the points that they take."""
+    shown, size = (
+        [round(place) for place in ax.get_yticks()],
+        ax.get_yticklabels()[0].get_fontsize() if len(means) else 6,
+    )
+    words = {line: f"{means[line]:.1f}" for line in shown}
+    marks = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
+    for line, word in words.items():
+        ax.annotate(word, (1, line), xytext=(3, 0), va="center", fontsize=size, **marks)
+    ax.annotate("mean", (1, -0.5), xytext=(3, 3), va="bottom", fontsize=min(size, small_font()), **marks)
+    return 8 + 0.6 * size * max([4, *map(len, words.values())])

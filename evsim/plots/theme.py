@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["DARK", "LIGHT", "PALETTE", "THEMES", "Theme", "density_map", "drawn_with", "polarity_map"]
+from evsim.plots.sizes import SMALLEST_FONT
+
+__all__ = ["DARK", "LIGHT", "PALETTE", "THEMES", "Theme", "density_map", "drawn_with", "embedded_fonts", "polarity_map"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
 """Okabe and Ito's colours (2008), told apart with every common colour deficiency."""
@@ -52,13 +54,14 @@ def drawn_with(theme: Theme, font_size: float = 7.0):
     """Matplotlib settings for everything made inside."""
     import matplotlib as mpl
 
+    small = max(SMALLEST_FONT, font_size - 1)
     settings = {
         "font.size": font_size,
         "axes.titlesize": font_size,
         "axes.labelsize": font_size,
-        "xtick.labelsize": font_size - 1,
-        "ytick.labelsize": font_size - 1,
-        "legend.fontsize": font_size - 1,
+        "xtick.labelsize": small,
+        "ytick.labelsize": small,
+        "legend.fontsize": small,
         "figure.facecolor": theme.paper,
         "axes.facecolor": theme.paper,
         "savefig.facecolor": theme.paper,
@@ -71,9 +74,18 @@ def drawn_with(theme: Theme, font_size: float = 7.0):
         "xtick.major.width": 0.5,
         "ytick.major.width": 0.5,
         "text.parse_math": False,  # a dollar in a name is a dollar
-        "pdf.fonttype": 42,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "evsim",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings | _EMBEDDED):
+        yield
+
+
+_EMBEDDED = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "evsim"}
+
+
+@contextmanager
+def embedded_fonts():
+    """What ``savefig`` writes inside has TrueType fonts in a PDF, as journals ask, and text as text in an SVG."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_EMBEDDED):
         yield

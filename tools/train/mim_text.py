@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tools.train.ablation_text import interval
+from tools.train.ablation_text import RECONSTRUCTION, interval
 
 __all__ = ["mim_section"]
 
@@ -32,7 +32,8 @@ def mim_section(report: dict) -> str:
     more = settings["epochs"] + round(settings["pretrain_epochs"] * settings["n_unlabelled"] / settings["n_labelled"])
     epochs = {arm: more if arm.endswith("longer") else settings["epochs"] for arm in ARMS}
     lines = [
-        "## Masked pre-training against training from scratch (Spikformer V2)\n",
+        "## Masked pre-training against training from scratch (Spikformer V2, a reconstruction)\n",
+        RECONSTRUCTION,
         f"MNIST doubled to 64x64 (16 tokens, half of them hidden), {len(results)} seeds. Pre-training: "
         f"{settings['pretrain_epochs']} epochs over {settings['n_unlabelled']:,}",
         f"images without labels; its loss falls from {first:.3f} to {last:.3f} (means over the first and the last "

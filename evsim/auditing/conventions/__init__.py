@@ -1,9 +1,9 @@
 """The counting conventions: one file each, found by looking into this folder.
 
-A convention's file offers ``NAME`` (what ``--convention`` takes), ``TITLE``, ``SHORT``
-(for a narrow column), ``SOURCE`` and ``count(run)``, which
-takes an `evsim.auditing.layers.AuditedRun` and returns an `evsim.auditing.tally.Tally`. It reads the description of
-a run and nothing else, so the same spikes are counted by all.
+A convention's file offers ``NAME`` (what ``--convention`` takes), ``TITLE``, ``SHORT`` (for a narrow column),
+``SOURCE``, ``CITES`` (keys of ``references.bib``, where there is a paper) and ``count(run)``, which takes an
+`evsim.auditing.layers.AuditedRun` and returns an `evsim.auditing.tally.Tally`. It reads the description of a run and
+nothing else, so the same spikes are counted by all.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ NAME = "neurobench"
 TITLE = "NeuroBench 2.3"
 SHORT = "NeuroB"
 SOURCE = "neurobench 2.3.0, metrics/utils/layers/macs.py"
+CITES = ("yik2025neurobench",)
 
 
 def count(run: AuditedRun) -> Tally:

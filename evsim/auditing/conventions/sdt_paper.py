@@ -23,6 +23,7 @@ NAME = "sdt-paper"
 TITLE = "SDT paper"
 SHORT = "SDT"
 SOURCE = "Yao et al., NeurIPS 2023, and firing_num.py of the official repository"
+CITES = ("yao2023spikedriven",)
 
 
 def count(run: AuditedRun) -> Tally:

@@ -20,6 +20,7 @@ NAME = "spikformer-paper"
 TITLE = "Spikformer paper"
 SHORT = "Spikf"
 SOURCE = "Zhou et al., ICLR 2023 (arXiv 2209.15425)"
+CITES = ("zhou2023spikformer",)
 
 
 def count(run: AuditedRun) -> Tally:

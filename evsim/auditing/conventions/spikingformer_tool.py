@@ -24,6 +24,7 @@ NAME = "spikingformer-tool"
 TITLE = "Spikingformer's tool"
 SHORT = "S.tool"
 SOURCE = "zhouchenlin2096/Spikingformer, energy_consumption_calculation"
+CITES = ("zhou2023spikingformer",)
 
 _CHARGED = ("conv", "head")
 

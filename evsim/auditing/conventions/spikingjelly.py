@@ -29,6 +29,7 @@ NAME = "spikingjelly"
 TITLE = "SpikingJelly 2"
 SHORT = "SJ 2"
 SOURCE = "spikingjelly 2.0.0, activation_based/op_counter"
+CITES = ("fang2023spikingjelly",)
 
 ACS_AN_UPDATE = 6
 

@@ -21,6 +21,7 @@ NAME = "spikingresformer-monitor"
 TITLE = "SpikingResformer's monitor"
 SHORT = "S.Res"
 SOURCE = "xyshi2000/SpikingResformer, utils (SOPMonitor)"
+CITES = ("shi2024spikingresformer",)
 
 
 def count(run: AuditedRun) -> Tally:

@@ -24,6 +24,7 @@ NAME = "syops"
 TITLE = "syops 0.0.5"
 SHORT = "syops"
 SOURCE = "syops 0.0.5 (iCGY96/syops-counter), ops.py"
+CITES = ("syops",)
 
 
 def count(run: AuditedRun) -> Tally:
