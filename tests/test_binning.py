@@ -100,7 +100,7 @@ def test_binning_refuses_what_it_does_not_know():
 
 
 def test_a_recording_that_does_not_fit_is_refused_with_both_sizes():
-    with pytest.raises(RecordingError, match=r"34x34 .*32x32.*crop, pad, resize or down-sample"):
+    with pytest.raises(RecordingError, match=r"34x34 .*32x32.*--fit .*crop, pad, resize, downsample=N or average=N"):
         fit_frames(np.zeros((1, 2, 34, 34), np.float32), 32, 32)
     with pytest.raises(RecordingError, match="64x64"):
         fit_frames(np.zeros((1, 2, 128, 128), np.float32), 32, 32, Fit(downsample=2))
