@@ -112,6 +112,7 @@ def _use_trace(path: Path) -> None:
     from evsim.exports import export_trace
     from evsim.plain_text import plain
     from evsim.plots import raster_figure
+    from evsim.reports import tell_trace
     from evsim.traces.trace import read_trace
 
     trace = read_trace(path)
@@ -125,6 +126,7 @@ def _use_trace(path: Path) -> None:
         out.unlink(missing_ok=True)
     raster_figure(trace, list(trace.layers)[:1]).draw_without_rendering()
     audit_traces([str(path)])
+    tell_trace(trace, "fuzz")
 
 
 def _use_reference(path: Path) -> None:

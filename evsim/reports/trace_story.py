@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evsim import networks
 from evsim.auditing.replay import describe_trace, shape_of_network
+from evsim.errors import TraceError
 from evsim.reports.story import Story, tell
 from evsim.runs.run_report import RunReport, layer_rows
 from evsim.traces.trace import Trace
@@ -21,6 +22,8 @@ def tell_trace(trace: Trace, command: str) -> Story:
     """
     audited = describe_trace(trace)
     known = trace.provenance
+    if not trace.logits.size:
+        raise TraceError("the trace has no logits: the network has no classifier, and there is no prediction to tell")
     report = RunReport(
         network=known["network"],
         title=networks.family(known["network"]).TITLE,

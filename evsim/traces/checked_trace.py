@@ -37,6 +37,7 @@ PLAIN_FILTERS = {1, 2, 3}
 """deflate, shuffle and the check sum of HDF5: none leaves bytes of an array as it finds them in memory."""
 _TEXTS = ("network", "version", "precision")
 _TABLES = ("weights", "input")
+_FILE_KEYS = ("file", "sha256", "layout")
 
 
 @contextmanager
@@ -165,6 +166,8 @@ class CheckedTrace:
             raise self._refusal("a step or count of the ledger is negative")
         ledger, seen = Ledger(), set()
         handlers = [name.decode() for name in names.tolist()]
+        if not all(name.isprintable() for name in handlers):
+            raise self._refusal("the ledger has a handler whose name cannot be printed")
         for name, step, *counts in zip(handlers, steps.tolist(), *(c.tolist() for c in columns), strict=True):
             if (name, step) in seen:
                 raise self._refusal(f"the ledger has two rows of {name!r} at step {step}")
@@ -192,16 +195,21 @@ class CheckedTrace:
             raise self._refusal(f"the attribute provenance is not JSON ({one_line(error)})") from None
         if not isinstance(known, dict):
             raise self._refusal("the attribute provenance is not a JSON object")
-        for names, kind in ((_TEXTS, str), (_TABLES, dict), (("hyper_parameters",), dict), (("notes",), list)):
-            for name in names:
-                if not isinstance(known.get(name), (kind, type(None))):
-                    raise self._refusal(f"provenance: {name!r} is {known[name]!r:.60}, expected {_KINDS[kind]}")
-        for name in _TABLES:
-            for key in ("file", "sha256", "layout"):
-                value = (known.get(name) or {}).get(key)
-                if not isinstance(value, (str, type(None))):
-                    raise self._refusal(f"provenance: {key!r} of {name!r} is {value!r:.60}, expected text")
-        return known
+        kinds = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys((*_TABLES, "hyper_parameters"), dict), "notes": list}
+        for name, kind in kinds.items():
+            if not isinstance(known.get(name), (kind, type(None))):
+                raise self._refusal(f"provenance: {name!r} is {known[name]!r:.60}, expected {_KINDS[kind]}")
+        if not all(isinstance(note, str) for note in known.get("notes") or ()):
+            raise self._refusal("provenance: a note is no text")
+        return known | {"notes": known.get("notes") or []} | {name: self._named(known, name) for name in _TABLES}
+
+    def _named(self, known: dict, name: str) -> dict:
+        """A file that the provenance names; what a trace of another origin does not tell is "unknown"."""
+        told = {key: value for key, value in (known.get(name) or {}).items() if value is not None}
+        for key in _FILE_KEYS:
+            if not isinstance(told.setdefault(key, "unknown"), str):
+                raise self._refusal(f"provenance: {key!r} of {name!r} is {told[key]!r:.60}, expected text")
+        return told
 
     def _column(self, name: str, kinds: str) -> np.ndarray:
         """A dataset [n] of plain numbers or text of fixed length."""
