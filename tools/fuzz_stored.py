@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -126,7 +127,8 @@ def _use_trace(path: Path) -> None:
         out.unlink(missing_ok=True)
     raster_figure(trace, list(trace.layers)[:1]).draw_without_rendering()
     audit_traces([str(path)])
-    tell_trace(trace, "fuzz")
+    if crc32(path.read_bytes()) % 16 == 0:  # takes seconds
+        tell_trace(trace, "fuzz")
 
 
 def _use_reference(path: Path) -> None:
