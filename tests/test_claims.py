@@ -1,6 +1,7 @@
 """evsim audit --claim: the published figures derived again by hand, the counts against the audit's own."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +115,15 @@ def test_the_verb_writes_json(evsim):
     code, out, _ = evsim("audit", "--claim", "sdsa-87x", "--format", "json")
     assert code == 0
     assert set(json.loads(out)["sheets"]) == {"published", "measured", "blocks"}
+
+
+def test_the_page_of_claims_says_what_is_counted():
+    page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text(encoding="utf-8")
+    report = public.audit("sdt-nmnist", str(zoo_folder() / "nmnist_test_100.h5"), claim="sdsa-87x")
+    ratios = [row["ratio"] for row in report["measured"].rows]
+    for ratio, said in zip(ratios[2:], ("9.34 ± 0.12", "8.68 ± 0.10", "0.990 ± 0.010", "0.927 ± 0.010"), strict=True):
+        n_decimals = len(said.partition(".")[2].split()[0])
+        assert f"{ratio.mean:.{n_decimals}f} ± {ratio.half_width:.{n_decimals}f}" == said
+        assert said in page
+    assert f"{ratios[1].mean:,.0f} ± {ratios[1].half_width:.0f}" in page
+    assert f"{round(ratios[0].mean, -2):,.0f} ± {round(ratios[0].half_width, -2):,.0f}" in page

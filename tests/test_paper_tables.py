@@ -119,6 +119,13 @@ def test_a_long_table_is_continued_under_its_number():
     assert all(f"layer {i} &" in text for i in range(130))
 
 
+@pytest.mark.parametrize("rows", [[], [Row(("layer", None))], [Row(("layer", float("nan")))], [Row(("layer", 0))]])
+@pytest.mark.parametrize("by_row", [False, True])
+def test_tables_without_numbers_are_set(rows, by_row):
+    text = typeset(PaperTable("odd", "Odd", [PaperColumn("layer", "name"), PaperColumn("ACs")], rows, by_row=by_row))
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_letter_of_a_name_is_a_command(text):
     for written in (escape(text), breakable(text)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from evsim.plain_text import plain
+
 __all__ = ["breakable", "comment", "escape", "label"]
 
 _SPECIAL = {
@@ -17,7 +19,7 @@ _SPECIAL = {
 
 def escape(text: object) -> str:
     """`text` as LaTeX; what LaTeX has no letter for stands as its number, and two hyphens stay two."""
-    return re.sub("-(?=-)", "-{}", "".join(map(_letter, " ".join(str(text).split()))))
+    return re.sub("-(?=-)", "-{}", "".join(map(_letter, plain(" ".join(str(text).split())))))
 
 
 def breakable(name: object) -> str:
@@ -27,7 +29,7 @@ def breakable(name: object) -> str:
 
 def comment(text: object) -> str:
     """One line of a comment."""
-    return "% " + "".join(c if c.isprintable() else " " for c in " ".join(str(text).split()))
+    return "% " + plain(" ".join(str(text).split()))
 
 
 def label(text: str) -> str:
