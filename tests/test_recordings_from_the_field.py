@@ -143,7 +143,7 @@ def test_a_damaged_dataset_is_one_line(field, evsim):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_a_pipe_is_refused_at_once(tmp_path, evsim):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(RecordingError, match=r"is a pipe; expected one recording \(--follow reads pipes"):
+    with pytest.raises(RecordingError, match=r"is a pipe; expected a file \(--follow reads pipes"):
         read_recording(tmp_path / "pipe")
     for verb in (("run", "-i"), ("info",)):
         code, _, err = evsim(*verb, tmp_path / "pipe")
