@@ -35,17 +35,8 @@ MOST_FILES_AT_THE_TOP = 8
 
 
 def imports_of(path):
-    """(module, is_for_types_only) for everything in evsim that a file imports, wherever it stands in the file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    """Dotted names of everything in evsim that a file imports, wherever it stands in the file, type hints included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "evsim")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "evsim":

@@ -8,14 +8,12 @@ One small class a kind of handler, which the handler's own property `geometry` r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from evsim.engine.spikes import Spikes
-
-if TYPE_CHECKING:
-    from evsim.handlers.window import Window
+from evsim.handlers.window import Window
 
 __all__ = [
     "Attention", "DenseArray", "Elementwise", "FixedMap", "Geometry", "Mean", "Neurons", "Other", "Output", "Pool",
