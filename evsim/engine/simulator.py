@@ -90,7 +90,7 @@ def simulate(
     NetworkError
         A logit is not a finite number: sums overflowed, and nothing can be told from them.
     """
-    _check_places(network, recording)
+    check_places(network, recording)
     network.reset()
     ledger, n_steps = Ledger(), len(recording)
     steps = list(enumerate(recording))
@@ -149,7 +149,7 @@ def _take_turn(network: Network, queue: EventQueue) -> Sent:
     return handler.name, step, spikes, counts + traffic
 
 
-def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
+def check_places(network: Network, recording: Sequence[Spikes]) -> None:
     """Kernels trust addresses; sorted ones are checked by their ends. Real values must leave room for sums."""
     n_places = math.prod(network.input_shape)
     for step, spikes in enumerate(recording):

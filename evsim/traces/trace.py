@@ -218,8 +218,8 @@ def _write_ledger(group, ledger: Ledger) -> None:
 
 def _read_ledger(group) -> Ledger:
     ledger = Ledger()
-    columns = [group[count][()].tolist() for count in COUNTS]
     names = [name.decode() for name in group["handler"][()]]
+    columns = [group[count][()].tolist() if count in group else [0] * len(names) for count in COUNTS]
     for name, step, *counts in zip(names, group["step"][()].tolist(), *columns, strict=True):
         ledger.charge(name, step, OpCounts(*counts))
     return ledger

@@ -19,6 +19,7 @@ from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Attention, Told, acs_by_head, masks_by_head
 
 __all__ = ["Coincidence", "Gate", "TokenSum"]
@@ -44,6 +45,11 @@ class Coincidence:
         self.n_inputs = 2 * n_tokens * n_channels
         self.geometry = Attention("sdsa", "coincidence", n_tokens, n_heads, n_channels // n_heads)
         self._marks = np.zeros(n_tokens * n_channels, np.uint8)
+
+    def asynchronous(self) -> Act:
+        """Passes when the second operand arrives; what came first waits until the end of the step."""
+        n = self.n_inputs // 2
+        return Act(Kind.COINCIDE, (n,), ("k", "v"), n_outputs=n, n_marks=2 * n)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """AND of the two operands; nothing is done unless both sent spikes."""
@@ -107,6 +113,10 @@ class TokenSum:
             )
         self._one = 1 << self.current.exponent
 
+    def asynchronous(self) -> Act:
+        """Adds 1 at once: the gate may open early."""
+        return Act(Kind.SUM_TOKENS, (self.current.n_channels, self._one), writes=self.current)
+
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns."""
         address = inbox["spikes"].address
@@ -144,6 +154,13 @@ class Gate:
         self.n_inputs = (n_tokens + 1) * n_channels
         self.geometry = Attention("sdsa", "gate", n_tokens, n_heads, n_channels // n_heads)
         self._open = np.zeros(n_channels, np.uint8)
+
+    def asynchronous(self) -> Act:
+        """q waits until its channel opens; when it does, what waited passes."""
+        n = self.n_inputs - self.n_channels
+        return Act(
+            Kind.GATE, (n // self.n_channels, self.n_channels), ("q", "gate"), n_outputs=n, n_marks=self.n_inputs
+        )
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """The events of q whose channel is open; nothing is done unless both operands sent spikes."""
