@@ -1,4 +1,8 @@
-"""Names of the columns of the tables that the compiled loop works on."""
+"""Names of the columns of the tables that the compiled loop works on.
+
+A table is one flat array; a handler `h` or a reading `r` is the place where its row begins, so that a column of it is
+``acts[h + KIND]``.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,17 @@ from evsim.engine.ledger import COUNTS
 ) = range(14)  # fmt: skip
 """`NUMBERS` opens the numbers of its `Act`; HAS_SPIKED changes in a run. One more row has the routes of the input."""
 MOST_NUMBERS = 11
+FIRST_COUNT = NUMBERS + MOST_NUMBERS
+"""Behind them, what the handler has done in this step, in the order of `OpCounts`."""
+ACT_SIZE = FIRST_COUNT + len(COUNTS)
 
 # --- readings: one row for each handler that reads a current ---------------------------------------------------------
 (
     X_AT, PLACE_AT, N_PLACES, N_CHANNELS, OWNER, BIAS_AT, READS_AS, ALONE_AT, ALONE_END, N_BIASED, N_BIASED_ALONE,
-    IS_DRIVEN, EXPONENT, N_DIRTY, IS_HOT, BIAS_ON, N_READING,
-) = range(17)  # fmt: skip
-"""ALONE: channels whose bias alone makes them fire. IS_DRIVEN: some bias is positive. The last three change in a run."""
+    IS_DRIVEN, EXPONENT, CONSTANTS_AT, BUCKET, N_DIRTY, IS_HOT, BIAS_ON, READING_SIZE,
+) = range(19)  # fmt: skip
+"""ALONE: channels whose bias alone makes them fire. IS_DRIVEN: some bias is positive. BUCKET: of the queue. N_DIRTY,
+IS_HOT and BIAS_ON change in a run."""
 
 # --- now: numbers of the run as it goes ------------------------------------------------------------------------------
 (
@@ -39,13 +47,13 @@ TOUCHED, HOT = 1, 2
 
 # --- counts: columns of OpCounts -------------------------------------------------------------------------------------
 EVENTS_IN, EVENTS_OUT, ACS, UNIT_ACS, GRADED_ACS, MACS, MASKS, BIAS_ADDS, RESIDUAL_ADDS, SCALINGS, UPDATES = (
-    COUNTS.index(name)
+    FIRST_COUNT + COUNTS.index(name)
     for name in (
         "events_in", "events_out", "acs", "unit_acs", "graded_acs", "macs", "masks", "bias_adds", "residual_adds",
         "scalings", "updates",
     )
 )  # fmt: skip
 COMPARISONS, WEIGHT_READS, STATE_READS, STATE_WRITES, QUEUE_OPS, MEMBRANE_ADDS = (
-    COUNTS.index(name)
+    FIRST_COUNT + COUNTS.index(name)
     for name in ("comparisons", "weight_reads", "state_reads", "state_writes", "queue_ops", "membrane_adds")
 )

@@ -17,6 +17,7 @@ from evsim.asynchronous.columns import (
     SUMS_AT,
     X_AT,
 )
+from evsim.asynchronous.machine import data, machine
 from evsim.asynchronous.products import multiply, multiply_map
 from evsim.asynchronous.relays import (
     coincide,
@@ -39,77 +40,78 @@ _MULTIPLY_MAP, _MEAN_SPIKES = int(Kind.MULTIPLY_MAP), int(Kind.MEAN_SPIKES)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _reach(h, port, address, payload, t, s):
+def _reach(h, port, address, payload, m):
     """What a handler that is no projection does with one event."""
-    kind = t.acts[h, KIND]
+    kind = m.acts[h + KIND]
     if kind == _POOL:
-        pool(h, address, t, s)
+        pool(h, address, m)
     elif kind == _DILATE:
-        dilate(h, address, t, s)
+        dilate(h, address, m)
     elif kind == _COINCIDE:
-        coincide(h, port, address, t, s)
+        coincide(h, port, address, m)
     elif kind == _GATE:
-        pass_gate(h, port, address, t, s)
+        pass_gate(h, port, address, m)
     elif kind == _SUM_TOKENS:
-        sum_tokens(h, address, t, s)
+        sum_tokens(h, address, m)
     elif kind == _PASS:
-        count_branch(h, port, s)
-        pass_on(h, address, payload, s)
+        count_branch(h, port, m)
+        pass_on(h, address, payload, m)
     elif kind == _MULTIPLY:
-        multiply(h, port, address, t, s)
+        multiply(h, port, address, m)
     elif kind == _MULTIPLY_MAP:
-        multiply_map(h, address, t, s)
+        multiply_map(h, address, m)
     elif kind == _MEAN_SPIKES:
-        mean_spikes(h, address, payload, t, s)
+        mean_spikes(h, address, payload, m)
     else:  # a barrier: it is called at the end of the step, with all that came
-        s.sums[t.acts[h, SUMS_AT] + t.acts[h, NUMBERS + port] + address] += payload
-        t.acts[h, HAS_SPIKED] = 1
+        m.sums[m.acts[h + SUMS_AT] + m.acts[h + NUMBERS + port] + address] += payload
+        m.acts[h + HAS_SPIKED] = 1
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _to_all(source, address, payload, t, s):
+def _to_all(source, address, payload, m):
     """The event to every handler that listens, then what those passed on, in the order in which they did."""
-    s.relayed[0, 0], s.relayed[0, 1], s.relayed[0, 2] = source, address, payload
-    s.now[N_RELAYED] = 1
+    m.relayed[0], m.relayed[1], m.relayed[2] = source, address, payload
+    m.now[N_RELAYED] = 1
     done = 0
-    while done < s.now[N_RELAYED]:
-        source, address, payload = s.relayed[done, 0], s.relayed[done, 1], s.relayed[done, 2]
+    while done < m.now[N_RELAYED]:
+        source, address, payload = m.relayed[done * 3], m.relayed[done * 3 + 1], m.relayed[done * 3 + 2]
         done += 1
-        for route in range(t.acts[source, ROUTE_AT], t.acts[source, ROUTE_END]):
-            h, port = t.routes[route, 0], t.routes[route, 1]
-            s.counts[h, EVENTS_IN] += 1
-            if t.acts[h, KIND] == _PROJECT:
-                project(h, address, payload, t, s)
+        for route in range(m.acts[source + ROUTE_AT], m.acts[source + ROUTE_END]):
+            h, port = m.routes[route * 2], m.routes[route * 2 + 1]
+            m.acts[h + EVENTS_IN] += 1
+            if m.acts[h + KIND] == _PROJECT:
+                project(h, address, payload, m)
             else:
-                _reach(h, port, address, payload, t, s)
+                _reach(h, port, address, payload, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def deliver(e, t, s):
+def deliver(e, m):
     """Deliver spike e: a neuron's, or an input event's."""
-    s.now[DELIVERIES] += 1
-    if e < t.n_neurons:
-        r = t.population_of[e]
-        _to_all(t.readings[r, OWNER], e - t.readings[r, X_AT], 1, t, s)
+    m.now[DELIVERIES] += 1
+    if e < m.n_neurons:
+        r = m.population_of[e]
+        _to_all(m.readings[r + OWNER], e - m.readings[r + X_AT], 1, m)
         return
-    k = e - t.n_neurons
-    source = t.acts.shape[0] - 1
-    for route in range(t.acts[source, ROUTE_AT], t.acts[source, ROUTE_END]):
-        s.counts[t.routes[route, 0], QUEUE_OPS] += 1
-    _to_all(source, s.inputs[k, 0], s.inputs[k, 1], t, s)
+    k = e - m.n_neurons
+    source = m.end_of_handlers
+    for route in range(m.acts[source + ROUTE_AT], m.acts[source + ROUTE_END]):
+        m.acts[m.routes[route * 2] + QUEUE_OPS] += 1
+    _to_all(source, m.inputs[k * 3], m.inputs[k * 3 + 1], m)
 
 
 @kernel(error_model="numpy")
 def emit(h, address, payload, t, s):
     """What a handler behind a barrier sent, one event after the other."""
+    m = machine(t, s)
     for k in range(address.size):
-        _to_all(h, address[k], payload[k], t, s)
+        _to_all(h, address[k], payload[k], m)
 
 
 @kernel(error_model="numpy")
 def inject(h, value, touched, t, s):
     """What a handler behind a barrier, or a real-valued image, added to its current: value [n_places, n_channels]."""
-    flat = value.reshape(-1)
+    m, n = machine(t, s), value.shape[1]
     for place in range(touched.size):
         if touched[place]:
-            spread(h, place, 0, flat, place * value.shape[1], value.shape[1], t, s)
+            spread(h, place, 0, data(value), place * n, n, m)

@@ -25,14 +25,14 @@ from evsim.asynchronous.columns import (
     BIAS_AT,
     BIAS_ON,
     CARRIED,
-    HAS_SPIKED,
-    LAST_STEP,
+    CONSTANTS_AT,
     N_BIASED,
     N_BIASED_ALONE,
     N_CHANNELS,
     N_PLACES,
     OWNER,
     PLACE_AT,
+    READING_SIZE,
     RESET,
     STATE_READS,
     STATE_WRITES,
@@ -40,6 +40,7 @@ from evsim.asynchronous.columns import (
     UPDATES,
     X_AT,
 )
+from evsim.asynchronous.machine import as_value, machine
 
 __all__ = ["begin_step", "end_step", "is_ready", "potential", "reset_neuron", "rouse", "wake"]
 
@@ -82,147 +83,149 @@ def _choose_needed(v, bias, constants):
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _bias_now(r, j, t, s):
+def _bias_now(r, j, m):
     """What of a bias acts already: the negative part at the start, the rest once it is on."""
-    bias = t.bias[t.readings[r, BIAS_AT] + j]
-    return bias if t.readings[r, BIAS_ON] else min(bias, s.x.dtype.type(0))
+    bias = m.bias[m.readings[r + BIAS_AT] + j]
+    return bias if m.readings[r + BIAS_ON] else min(bias, m.zero)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _constants(r, t):
-    return (t.constants[r, 0], t.constants[r, 1], t.constants[r, 2], t.constants[r, 3])
+def _constants(r, m):
+    at = m.readings[r + CONSTANTS_AT]
+    return (m.constants[at], m.constants[at + 1], m.constants[at + 2], m.constants[at + 3])
 
 
 @kernel(error_model="numpy", forceinline=True)
-def potential(i, r, j, t, s):
+def potential(i, r, j, m):
     """H of neuron i, channel j of population r, as it stands."""
-    constants = _constants(r, t)
-    if s.flags[i] & RESET:
-        late = s.base[i] if t.remembers else s.x[i]
-        return charge(s.x.dtype.type(t.constants[r, 1]), s.x[i] - late, constants[2], constants)
-    return charge(s.v[i], s.x[i] + _bias_now(r, j, t, s), constants[2], constants)
+    constants = _constants(r, m)
+    if m.flags[i] & RESET:
+        late = m.base[i] if m.remembers else m.x[i]
+        return charge(as_value(m.zero, constants[1]), m.x[i] - late, constants[2], constants)
+    return charge(m.v[i], m.x[i] + _bias_now(r, j, m), constants[2], constants)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def is_ready(i, r, j, t, s):
+def is_ready(i, r, j, m):
     """Whether neuron i is at or above its threshold."""
-    return s.x[i] >= s.need[i] and potential(i, r, j, t, s) >= t.constants[r, 0]
+    return m.x[i] >= m.need[i] and potential(i, r, j, m) >= m.constants[m.readings[r + CONSTANTS_AT]]
 
 
 @kernel(error_model="numpy", forceinline=True)
-def reset_neuron(i, r, t, s):
+def reset_neuron(i, r, m):
     """The neuron's spike is certain: what arrives from here on comes after it."""
-    s.flags[i] |= RESET
-    s.need[i] = s.need[s.need.size - 1]
-    if t.remembers:
-        s.base[i] = s.x[i]
-        if t.refires:
-            need = needed(s.x.dtype.type(t.constants[r, 1]), s.x.dtype.type(0), _constants(r, t))
-            s.need[i] = s.x[i] + need - (np.float32(_MARGIN) * abs(s.x[i]) if t.is_float else 0)
+    m.flags[i] |= RESET
+    m.need[i] = m.never
+    if m.remembers:
+        m.base[i] = m.x[i]
+        if m.refires:
+            constants = _constants(r, m)
+            need = needed(as_value(m.zero, constants[1]), m.zero, constants)
+            m.need[i] = m.x[i] + need - (np.float32(_MARGIN) * abs(m.x[i]) if m.is_float else 0)
 
 
 @kernel(error_model="numpy")
-def wake(r, place, t, s):
+def wake(r, place, m):
     """A place is reached for the first time in a step: it catches up on the steps it slept, then finds its needs."""
-    step, owner = s.now[STEP], t.readings[r, OWNER]
-    p, n, bias_at = t.readings[r, PLACE_AT] + place, t.readings[r, N_CHANNELS], t.readings[r, BIAS_AT]
-    at = t.readings[r, X_AT] + place * n
-    constants, alone, alone_end = _constants(r, t), t.readings[r, ALONE_AT], t.readings[r, ALONE_END]
-    n_missed = step - 1 - s.places[p, LAST_STEP]
-    s.places[p, LAST_STEP] = step
+    step, owner = m.now[STEP], m.readings[r + OWNER]
+    p, n, bias_at = m.readings[r + PLACE_AT] + place, m.readings[r + N_CHANNELS], m.readings[r + BIAS_AT]
+    at = m.readings[r + X_AT] + place * n
+    constants, alone, alone_end = _constants(r, m), m.readings[r + ALONE_AT], m.readings[r + ALONE_END]
+    n_missed = step - 1 - m.places[p]
+    m.places[p] = step
     for j in range(n):
-        if alone < alone_end and t.lists[alone] == j:
+        if alone < alone_end and m.lists[alone] == j:
             alone += 1  # it never slept
         else:
             for _ in range(n_missed):
-                s.v[at + j] = charge(s.v[at + j], t.bias[bias_at + j], constants[2], constants)
-        if not s.flags[at + j] & RESET:
-            s.need[at + j] = needed(s.v[at + j], _bias_now(r, j, t, s), constants)
-    n_alone = t.readings[r, ALONE_END] - t.readings[r, ALONE_AT]
-    s.counts[owner, UPDATES] += n_missed * (n - n_alone)
-    s.counts[owner, BIAS_ADDS] += n_missed * (t.readings[r, N_BIASED] - t.readings[r, N_BIASED_ALONE])
+                m.v[at + j] = charge(m.v[at + j], m.bias[bias_at + j], constants[2], constants)
+        if not m.flags[at + j] & RESET:
+            m.need[at + j] = needed(m.v[at + j], _bias_now(r, j, m), constants)
+    n_alone = m.readings[r + ALONE_END] - m.readings[r + ALONE_AT]
+    m.acts[owner + UPDATES] += n_missed * (n - n_alone)
+    m.acts[owner + BIAS_ADDS] += n_missed * (m.readings[r + N_BIASED] - m.readings[r + N_BIASED_ALONE])
 
 
 @kernel(error_model="numpy")
-def begin_step(t, s):
+def begin_step(m):
     """Biases and leaks act: the neurons that need no event find out what they need."""
-    s.flags[:] = 0
-    s.marks[:] = 0
-    s.sums[:] = 0
-    t.acts[:, HAS_SPIKED] = 0
-    t.readings[:, BIAS_ON] = 0 if t.is_late else 1
-    s.x[t.n_neurons :] = 0
-    for r in range(t.n_populations):
-        constants, n, at = _constants(r, t), t.readings[r, N_CHANNELS], t.readings[r, X_AT]
-        for place in range(t.readings[r, N_PLACES] if t.readings[r, ALONE_END] > t.readings[r, ALONE_AT] else 0):
-            for k in range(t.readings[r, ALONE_AT], t.readings[r, ALONE_END]):
-                i, j = at + place * n + t.lists[k], t.lists[k]
-                s.need[i] = needed(s.v[i], _bias_now(r, j, t, s), constants)
+    for r in range(0, m.end_of_populations, READING_SIZE):
+        constants, n, at = _constants(r, m), m.readings[r + N_CHANNELS], m.readings[r + X_AT]
+        for place in range(m.readings[r + N_PLACES] if m.readings[r + ALONE_END] > m.readings[r + ALONE_AT] else 0):
+            for k in range(m.readings[r + ALONE_AT], m.readings[r + ALONE_END]):
+                i, j = at + place * n + m.lists[k], m.lists[k]
+                m.need[i] = needed(m.v[i], _bias_now(r, j, m), constants)
 
 
 @kernel(error_model="numpy")
-def rouse(r, t, s):
+def rouse(r, m):
     """The positive biases of a population act: needs shrink, and what comes after a spike grows."""
-    step, constants = s.now[STEP], _constants(r, t)
-    n, at, p = t.readings[r, N_CHANNELS], t.readings[r, X_AT], t.readings[r, PLACE_AT]
-    t.readings[r, BIAS_ON] = 1
-    for place in range(t.readings[r, N_PLACES]):
-        if s.places[p + place, LAST_STEP] == step:
+    step, constants = m.now[STEP], _constants(r, m)
+    n, at, p = m.readings[r + N_CHANNELS], m.readings[r + X_AT], m.readings[r + PLACE_AT]
+    m.readings[r + BIAS_ON] = 1
+    for place in range(m.readings[r + N_PLACES]):
+        if m.places[p + place] == step:
             for j in range(n):
-                i, bias = at + place * n + j, t.bias[t.readings[r, BIAS_AT] + j]
-                if bias > 0 and not s.flags[i] & RESET:
-                    s.need[i] = needed(s.v[i], bias, constants)
-                elif bias > 0 and t.remembers:
-                    s.base[i] -= bias
-                    if t.refires:
-                        s.need[i] -= bias
+                i, bias = at + place * n + j, m.bias[m.readings[r + BIAS_AT] + j]
+                if bias > 0 and not m.flags[i] & RESET:
+                    m.need[i] = needed(m.v[i], bias, constants)
+                elif bias > 0 and m.remembers:
+                    m.base[i] -= bias
+                    if m.refires:
+                        m.need[i] -= bias
         else:
-            for k in range(t.readings[r, ALONE_AT], t.readings[r, ALONE_END]):
-                i, j = at + place * n + t.lists[k], t.lists[k]
-                if not s.flags[i] & RESET:
-                    s.need[i] = needed(s.v[i], t.bias[t.readings[r, BIAS_AT] + j], constants)
+            for k in range(m.readings[r + ALONE_AT], m.readings[r + ALONE_END]):
+                i, j = at + place * n + m.lists[k], m.lists[k]
+                if not m.flags[i] & RESET:
+                    m.need[i] = needed(m.v[i], m.bias[m.readings[r + BIAS_AT] + j], constants)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _keep(i, r, j, t, s):
+def _keep(i, r, j, m):
     """H becomes V; after a spike V is the reset, and what came later where it is kept."""
-    constants = _constants(r, t)
-    v = s.x.dtype.type(t.constants[r, 1])
-    if not s.flags[i] & RESET:
-        v = charge(s.v[i], s.x[i] + t.bias[t.readings[r, BIAS_AT] + j], constants[2], constants)
-    elif t.keeps:
-        v = charge(s.x.dtype.type(t.constants[r, 1]), s.x[i] - s.base[i], constants[2], constants)
-    s.v[i] = v
-    s.x[i] = 0
+    constants = _constants(r, m)
+    v = as_value(m.zero, constants[1])
+    if not m.flags[i] & RESET:
+        v = charge(m.v[i], m.x[i] + m.bias[m.readings[r + BIAS_AT] + j], constants[2], constants)
+    elif m.keeps:
+        v = charge(as_value(m.zero, constants[1]), m.x[i] - m.base[i], constants[2], constants)
+    m.v[i] = v
+    m.x[i] = 0
     return v >= constants[0]
 
 
 @kernel(error_model="numpy")
 def end_step(t, s):
     """H becomes V, for all neurons of the places that were reached and for those that never sleep."""
-    step = s.now[STEP]
-    s.now[CARRIED] = 0
-    for r in range(t.n_populations):
-        n, at, p, owner = t.readings[r, N_CHANNELS], t.readings[r, X_AT], t.readings[r, PLACE_AT], t.readings[r, OWNER]
-        n_places, n_alone = t.readings[r, N_PLACES], t.readings[r, ALONE_END] - t.readings[r, ALONE_AT]
+    m = machine(t, s)
+    step = m.now[STEP]
+    m.now[CARRIED] = 0
+    for r in range(0, m.end_of_populations, READING_SIZE):
+        n, at, p, owner = (
+            m.readings[r + N_CHANNELS],
+            m.readings[r + X_AT],
+            m.readings[r + PLACE_AT],
+            m.readings[r + OWNER],
+        )
+        n_places, n_alone = m.readings[r + N_PLACES], m.readings[r + ALONE_END] - m.readings[r + ALONE_AT]
         n_reached = 0
         for place in range(n_places):
-            if s.places[p + place, LAST_STEP] == step:
+            if m.places[p + place] == step:
                 is_full = False
                 for j in range(n):
-                    is_full |= _keep(at + place * n + j, r, j, t, s)
+                    is_full |= _keep(at + place * n + j, r, j, m)
                 n_reached += 1
                 if is_full:  # only where what came after a spike was kept: ready before anything arrives
-                    s.carried[s.now[CARRIED], 0] = r
-                    s.carried[s.now[CARRIED], 1] = place
-                    s.now[CARRIED] += 1
+                    m.carried[(m.now[CARRIED]) * 2] = r
+                    m.carried[(m.now[CARRIED]) * 2 + 1] = place
+                    m.now[CARRIED] += 1
             else:
-                for k in range(t.readings[r, ALONE_AT], t.readings[r, ALONE_END]):
-                    _keep(at + place * n + t.lists[k], r, t.lists[k], t, s)
+                for k in range(m.readings[r + ALONE_AT], m.readings[r + ALONE_END]):
+                    _keep(at + place * n + m.lists[k], r, m.lists[k], m)
         n_updates = n_reached * n + (n_places - n_reached) * n_alone
-        s.counts[owner, UPDATES] += n_updates
-        s.counts[owner, BIAS_ADDS] += (
-            n_reached * t.readings[r, N_BIASED] + (n_places - n_reached) * t.readings[r, N_BIASED_ALONE]
+        m.acts[owner + UPDATES] += n_updates
+        m.acts[owner + BIAS_ADDS] += (
+            n_reached * m.readings[r + N_BIASED] + (n_places - n_reached) * m.readings[r + N_BIASED_ALONE]
         )
-        s.counts[owner, STATE_READS] += n_updates
-        s.counts[owner, STATE_WRITES] += n_updates
+        m.acts[owner + STATE_READS] += n_updates
+        m.acts[owner + STATE_WRITES] += n_updates

@@ -3,8 +3,8 @@
     x[at : at + n] += amount * row;   returns whether any x >= need there
 
 One pass over both arrays, a vector of neurons a turn: at one spike a micro-step almost all the time goes into rows of
-16 to 256 values, where a plain loop of Numba spends longer on its prologue than on the sums. Weights are read where the
-handler keeps them, by address: the layers' arrays differ in size, and none is copied.
+16 to 256 values, where a plain loop of Numba spends longer on its prologue than on the sums. Arrays come as addresses
+(see `evsim.asynchronous.machine`); weights are read where the handler keeps them, and none is copied.
 
 Callers are compiled again when this file changes (see `evsim.arithmetic.kernel`).
 """
@@ -19,7 +19,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from evsim.arithmetic.lanes import LANES, _check_contiguous, _data, _spread
+from evsim.arithmetic.lanes import LANES, _spread
 
 __all__ = ["add_values", "add_weights"]
 
@@ -88,18 +88,17 @@ class _Row:
 
 def _generate(context, builder, signature, arguments, by_address):
     _, at, _, source, first, n, amount = arguments
-    x, need = (builder.gep(_data(context, builder, signature, arguments, i), [at]) for i in (0, 2))
+    x, need = (builder.gep(arguments[i], [at]) for i in (0, 2))
     if by_address:
         kind = ir.FloatType() if isinstance(x.type.pointee, ir.FloatType) else ir.IntType(16)
         row = builder.inttoptr(source, kind.as_pointer())
     else:
-        row = _data(context, builder, signature, arguments, 3)
+        row = source
     return _Row(builder, x, need, builder.gep(row, [first]), amount).add(n)
 
 
 @intrinsic
 def _add_weights_by_vector(typingctx, x, at, need, address, first, n, amount):
-    _check_contiguous(x, need)
     i = types.int64
 
     def generate(context, builder, signature, arguments):
@@ -110,7 +109,6 @@ def _add_weights_by_vector(typingctx, x, at, need, address, first, n, amount):
 
 @intrinsic
 def _add_values_by_vector(typingctx, x, at, need, values, first, n, amount):
-    _check_contiguous(x, need, values)
     i = types.int64
 
     def generate(context, builder, signature, arguments):

@@ -31,6 +31,7 @@ from evsim.asynchronous.columns import (
     WEIGHT_READS,
     X_AT,
 )
+from evsim.asynchronous.machine import as_value
 from evsim.asynchronous.spread import spread
 
 __all__ = ["change_map", "classify", "mean", "pool_currents", "quotient", "rescaled_change"]
@@ -97,133 +98,135 @@ def _choose_change(scale, old, new, shift):
 
 
 @kernel(error_model="numpy")
-def pool_currents(r, t, s):
+def pool_currents(r, m):
     """The windows of the touched places: only the change of a maximum travels on."""
-    h = t.readings[r, OWNER]
-    height, width = t.acts[h, NUMBERS], t.acts[h, NUMBERS + 1]
-    out_height, out_width = t.acts[h, NUMBERS + 2], t.acts[h, NUMBERS + 3]
-    size, stride, padding = t.acts[h, NUMBERS + 4], t.acts[h, NUMBERS + 5], t.acts[h, NUMBERS + 6]
-    n, x_at, place_at = t.acts[h, N_COLUMNS], t.readings[r, X_AT], t.readings[r, PLACE_AT]
-    marks_at, sums_at = t.acts[h, MARKS_AT], t.acts[h, SUMS_AT]
-    for k in range(t.readings[r, N_DIRTY]):
-        y, x = s.listed[place_at + k] // width + padding, s.listed[place_at + k] % width + padding
+    h = m.readings[r + OWNER]
+    height, width = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1]
+    out_height, out_width = m.acts[h + NUMBERS + 2], m.acts[h + NUMBERS + 3]
+    size, stride, padding = m.acts[h + NUMBERS + 4], m.acts[h + NUMBERS + 5], m.acts[h + NUMBERS + 6]
+    n, x_at, place_at = m.acts[h + N_COLUMNS], m.readings[r + X_AT], m.readings[r + PLACE_AT]
+    marks_at, sums_at = m.acts[h + MARKS_AT], m.acts[h + SUMS_AT]
+    for k in range(m.readings[r + N_DIRTY]):
+        y, x = m.listed[place_at + k] // width + padding, m.listed[place_at + k] % width + padding
         for y_out in range(max(0, (y - size + stride) // stride), min(out_height - 1, y // stride) + 1):
             for x_out in range(max(0, (x - size + stride) // stride), min(out_width - 1, x // stride) + 1):
-                s.marks[marks_at + y_out * out_width + x_out] = 1
+                m.marks[marks_at + y_out * out_width + x_out] = 1
     for window in range(out_height * out_width):
-        if s.marks[marks_at + window] == 0:
+        if m.marks[marks_at + window] == 0:
             continue
-        s.marks[marks_at + window] = 0
+        m.marks[marks_at + window] = 0
         y_begin, x_begin = window // out_width * stride - padding, window % out_width * stride - padding
         y_first, y_end = max(0, y_begin), min(height, y_begin + size)
         x_first, x_end = max(0, x_begin), min(width, x_begin + size)
         first = x_at + (y_first * width + x_first) * n
-        s.scratch[:n] = s.x[first : first + n]
+        for j in range(n):
+            m.scratch[j] = m.x[first + j]
         for y in range(y_first, y_end):
             for x in range(x_first, x_end):
                 at = x_at + (y * width + x) * n
                 for j in range(n):
-                    s.scratch[j] = max(s.scratch[j], s.x[at + j])
+                    m.scratch[j] = max(m.scratch[j], m.x[at + j])
         for j in range(n):
-            best = _moved(s.scratch[j], t.acts[h, NUMBERS + 7], s.x.dtype.type(0))
-            s.scratch[j] = best - s.x.dtype.type(s.sums[sums_at + window * n + j])
-            s.sums[sums_at + window * n + j] = best
+            best = _moved(m.scratch[j], m.acts[h + NUMBERS + 7], m.zero)
+            m.scratch[j] = best - as_value(m.zero, m.sums[sums_at + window * n + j])
+            m.sums[sums_at + window * n + j] = best
         n_values = (y_end - y_first) * (x_end - x_first)
-        s.counts[h, COMPARISONS] += (n_values - 1) * n
-        s.counts[h, STATE_READS] += n_values * n
-        s.counts[h, STATE_WRITES] += n
-        spread(h, window, 0, s.scratch, 0, n, t, s)
+        m.acts[h + COMPARISONS] += (n_values - 1) * n
+        m.acts[h + STATE_READS] += n_values * n
+        m.acts[h + STATE_WRITES] += n
+        spread(h, window, 0, m.scratch, 0, n, m)
 
 
 @kernel(error_model="numpy")
-def mean(r, t, s):
+def mean(r, m):
     """The running mean over tokens of every channel."""
-    h = t.readings[r, OWNER]
-    n, at = t.acts[h, N_COLUMNS], t.acts[h, SUMS_AT]
+    h = m.readings[r + OWNER]
+    n, at = m.acts[h + N_COLUMNS], m.acts[h + SUMS_AT]
     for j in range(n):
-        new = quotient(s.sums[at + j], t.acts[h, NUMBERS], t.acts[h, NUMBERS + 1], 1, s.x.dtype.type(0))
-        s.scratch[j] = new - s.x.dtype.type(s.sums[at + n + j])
-        s.sums[at + n + j] = new
-    s.counts[h, SCALINGS] += n
-    s.counts[h, STATE_READS] += n
-    s.counts[h, STATE_WRITES] += n
-    spread(h, 0, 0, s.scratch, 0, n, t, s)
+        new = quotient(m.sums[at + j], m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], 1, m.zero)
+        m.scratch[j] = new - as_value(m.zero, m.sums[at + n + j])
+        m.sums[at + n + j] = new
+    m.acts[h + SCALINGS] += n
+    m.acts[h + STATE_READS] += n
+    m.acts[h + STATE_WRITES] += n
+    spread(h, 0, 0, m.scratch, 0, n, m)
 
 
 @kernel(error_model="numpy")
-def classify(r, t, s):
+def classify(r, m):
     """The values that changed are multiplied, by their change."""
-    h = t.readings[r, OWNER]
-    n, n_classes, at, x_at = t.acts[h, NUMBERS], t.acts[h, NUMBERS + 1], t.acts[h, SUMS_AT], t.readings[r, X_AT]
+    h = m.readings[r + OWNER]
+    n, n_classes, at, x_at = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + SUMS_AT], m.readings[r + X_AT]
     n_changed = 0
     for j in range(n):
-        change = s.x[x_at + j] - s.sums[at + 2 * n_classes + j]
+        change = m.x[x_at + j] - m.sums[at + 2 * n_classes + j]
         if change != 0:
-            s.sums[at + 2 * n_classes + j] = s.x[x_at + j]
-            row = t.acts[h, FIXED_AT] + j * n_classes
+            m.sums[at + 2 * n_classes + j] = m.x[x_at + j]
+            row = m.acts[h + FIXED_AT] + j * n_classes
             for k in range(n_classes):
-                s.sums[at + k] += t.fixed[row + k] * change
+                m.sums[at + k] += m.fixed[row + k] * change
             n_changed += 1
     for k in range(n_classes):
-        new = _moved(s.sums[at + k], t.acts[h, NUMBERS + 2], s.x.dtype.type(0))
-        s.scratch[k] = new - s.x.dtype.type(s.sums[at + n_classes + k])
-        s.sums[at + n_classes + k] = new
+        new = _moved(m.sums[at + k], m.acts[h + NUMBERS + 2], m.zero)
+        m.scratch[k] = new - as_value(m.zero, m.sums[at + n_classes + k])
+        m.sums[at + n_classes + k] = new
     macs = n_changed * n_classes
-    s.counts[h, MACS] += macs
-    s.counts[h, WEIGHT_READS] += macs
-    s.counts[h, STATE_READS] += n_changed + n_classes
-    s.counts[h, STATE_WRITES] += n_classes
-    spread(h, 0, 0, s.scratch, 0, n_classes, t, s)
+    m.acts[h + MACS] += macs
+    m.acts[h + WEIGHT_READS] += macs
+    m.acts[h + STATE_READS] += n_changed + n_classes
+    m.acts[h + STATE_WRITES] += n_classes
+    spread(h, 0, 0, m.scratch, 0, n_classes, m)
 
 
 @kernel(error_model="numpy")
-def change_map(r, t, s):
+def change_map(r, m):
     """What an operand has gained acts on every spike that is there: Y1^T X and Y2 A of a dual attention."""
-    h = t.readings[r, OWNER]
-    n_heads, n_rows, n_columns = t.acts[h, NUMBERS], t.acts[h, NUMBERS + 1], t.acts[h, NUMBERS + 2]
-    half, transposed, shift = t.acts[h, NUMBERS + 3], t.acts[h, NUMBERS + 4], t.acts[h, NUMBERS + 5]
-    n_tokens, d = t.acts[h, NUMBERS + 6], n_rows if transposed else n_columns
-    operand_at, totals_at = t.acts[h, SUMS_AT], t.acts[h, SUMS_AT] + n_heads * n_rows * n_columns
-    for k in range(t.readings[r, N_DIRTY]):
-        patch = s.listed[t.readings[r, PLACE_AT] + k]
-        gained_at = t.readings[r, X_AT] + patch * 2 * d * n_heads
+    h = m.readings[r + OWNER]
+    n_heads, n_rows, n_columns = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
+    half, transposed, shift = m.acts[h + NUMBERS + 3], m.acts[h + NUMBERS + 4], m.acts[h + NUMBERS + 5]
+    n_tokens, d = m.acts[h + NUMBERS + 6], n_rows if transposed else n_columns
+    operand_at, totals_at = m.acts[h + SUMS_AT], m.acts[h + SUMS_AT] + n_heads * n_rows * n_columns
+    for k in range(m.readings[r + N_DIRTY]):
+        patch = m.listed[m.readings[r + PLACE_AT] + k]
+        gained_at = m.readings[r + X_AT] + patch * 2 * d * n_heads
         for head in range(n_heads):
             gained = gained_at + (2 * head + half) * d
             for i in range(d):
                 row, column = (i, patch) if transposed else (patch, i)
-                s.sums[operand_at + (head * n_rows + row) * n_columns + column] += s.x[gained + i]
+                m.sums[operand_at + (head * n_rows + row) * n_columns + column] += m.x[gained + i]
             for token in range(n_tokens):
-                marks_at = t.acts[h, MARKS_AT] + (token * n_heads + head) * n_rows
+                marks_at = m.acts[h + MARKS_AT] + (token * n_heads + head) * n_rows
                 total_at = totals_at + (token * n_heads + head) * n_columns
                 if transposed:
-                    n_there, total = 0, s.sums[total_at + patch] * 0
+                    n_there, total = 0, m.sums[total_at + patch] * 0
                     for i in range(d):
-                        n_there += s.marks[marks_at + i]
-                        total += s.marks[marks_at + i] * s.x[gained + i]
+                        n_there += m.marks[marks_at + i]
+                        total += m.marks[marks_at + i] * m.x[gained + i]
                     if n_there == 0:
                         continue
-                    old = s.sums[total_at + patch]
-                    s.sums[total_at + patch] = old + total
-                    s.scratch[0] = rescaled_change(t.fixed[t.acts[h, FIXED_AT] + head], old, old + total, shift)
-                    _count(h, n_there, 1, s)
-                    spread(h, token, head * n_columns + patch, s.scratch, 0, 1, t, s)
-                elif s.marks[marks_at + patch]:
+                    old = m.sums[total_at + patch]
+                    m.sums[total_at + patch] = old + total
+                    m.scratch[0] = rescaled_change(m.fixed[m.acts[h + FIXED_AT] + head], old, old + total, shift)
+                    _count(h, n_there, 1, m)
+                    spread(h, token, head * n_columns + patch, m.scratch, 0, 1, m)
+                elif m.marks[marks_at + patch]:
                     for i in range(d):
-                        old = s.sums[total_at + i]
-                        s.sums[total_at + i] = old + s.x[gained + i]
-                        s.scratch[i] = rescaled_change(
-                            t.fixed[t.acts[h, FIXED_AT] + head], old, s.sums[total_at + i], shift
+                        old = m.sums[total_at + i]
+                        m.sums[total_at + i] = old + m.x[gained + i]
+                        m.scratch[i] = rescaled_change(
+                            m.fixed[m.acts[h + FIXED_AT] + head], old, m.sums[total_at + i], shift
                         )
-                    _count(h, d, d, s)
-                    spread(h, token, head * n_columns, s.scratch, 0, d, t, s)
-        s.x[gained_at : gained_at + 2 * d * n_heads] = 0
+                    _count(h, d, d, m)
+                    spread(h, token, head * n_columns, m.scratch, 0, d, m)
+        for i in range(2 * d * n_heads):
+            m.x[gained_at + i] = 0
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _count(h, n_added, n_scaled, s):
-    s.counts[h, ACS] += n_added
-    s.counts[h, UNIT_ACS] += n_added
-    s.counts[h, SCALINGS] += n_scaled
-    s.counts[h, WEIGHT_READS] += n_added
-    s.counts[h, STATE_READS] += n_scaled
-    s.counts[h, STATE_WRITES] += n_scaled
+def _count(h, n_added, n_scaled, m):
+    m.acts[h + ACS] += n_added
+    m.acts[h + UNIT_ACS] += n_added
+    m.acts[h + SCALINGS] += n_scaled
+    m.acts[h + WEIGHT_READS] += n_added
+    m.acts[h + STATE_READS] += n_scaled
+    m.acts[h + STATE_WRITES] += n_scaled

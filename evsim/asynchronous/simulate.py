@@ -9,10 +9,13 @@ import numpy as np
 
 from evsim.arithmetic.whole import check_payload
 from evsim.asynchronous.columns import (
+    ACT_SIZE,
     AT_BARRIER,
+    BIAS_ON,
     CURSOR,
     DECIDED,
     DELIVERIES,
+    FIRST_COUNT,
     HAS_SPIKED,
     LAST_CHANGE,
     MICRO_STEPS,
@@ -24,9 +27,11 @@ from evsim.asynchronous.columns import (
     N_WAITING,
     ORDER,
     ORDER_OF,
+    READING_SIZE,
     STATUS,
     STEP,
     WITHDRAWN,
+    X_AT,
 )
 from evsim.asynchronous.delivery import emit, inject
 from evsim.asynchronous.membranes import end_step
@@ -182,7 +187,8 @@ class _Run:
 
     def _play(self, step: int, spikes: Spikes) -> None:
         t, s = self.tables, self.state
-        s.now[STEP], s.counts[:] = step, 0
+        s.now[STEP] = step
+        self._clear()
         if t.readout >= 0:
             s.logits[:] += self.base_logits
         is_whole = self._enter(step, spikes)
@@ -199,6 +205,17 @@ class _Run:
         end_step(t, s)
         self._charge(step)
         s.neurons[:, N_FIRED] = 0
+
+    def _clear(self) -> None:
+        """A step begins with nothing."""
+        t, s = self.tables, self.state
+        for array in (s.flags, s.marks, s.sums):
+            array[:] = 0
+        s.x[t.n_neurons :] = 0
+        s.buckets[:] = -1
+        t.acts[:, HAS_SPIKED] = 0
+        t.acts[:, FIRST_COUNT:] = 0
+        t.readings[:, BIAS_ON] = not t.is_late
 
     def _enter(self, step: int, spikes: Spikes) -> bool:
         """Put the step's events before the loop; False for real values, which do not enter one by one."""
@@ -225,7 +242,7 @@ class _Run:
     def _call(self, step: int) -> None:
         """A handler with a barrier, now that nothing else waits."""
         t, s, plan = self.tables, self.state, self.plan
-        h = int(s.now[CURSOR]) - 1
+        h = int(s.now[CURSOR]) // ACT_SIZE - 1
         act, inbox = plan.acts[h], {}
         for port, place in zip(act.ports, act.numbers, strict=True):
             at = plan.sums_at[h] + place
@@ -261,11 +278,11 @@ class _Run:
             payload = np.ones(len(spikes), np.int64) if spikes.payload is None else spikes.payload.astype(np.int64)
             s.now[DELIVERIES] += len(spikes)
             s.now[ORDER] += len(spikes)
-            emit(h, spikes.address.astype(np.int64), payload, t, s)
+            emit(h * ACT_SIZE, spikes.address.astype(np.int64), payload, t, s)
         written = self.plan.written_by(h)
         if written is not None:
             rows = written.rows(step)
-            inject(h, rows.value.astype(self.plan.value), rows.touched, t, s)
+            inject(h * ACT_SIZE, rows.value.astype(self.plan.value), rows.touched, t, s)
             written.reset()
 
     def _read_out(self, step: int) -> None:
@@ -273,12 +290,12 @@ class _Run:
         s, readout, r = self.state, self.network.readout, self.tables.readout
         if r < 0:
             return
-        at, n = self.plan.x_at[r], readout.n_inputs
+        at, n = self.tables.readings[r // READING_SIZE, X_AT], readout.n_inputs
         value = s.x[at : at + n]
         readout.current.rows(step).value[0] = value
         counts = readout.handle(step, {})[1]
         readout.current.reset()
-        s.counts[self.plan.readers[r]] = 0
+        self.tables.acts[self.plan.stage_of[readout.name], FIRST_COUNT:] = 0
         self.ledger.charge(readout.name, step, counts)
         s.logits[:] += np.ldexp(value.astype(np.float64), -readout.current.exponent)
 
@@ -305,6 +322,6 @@ class _Run:
             probe.show(name, step, spikes)
 
     def _charge(self, step: int) -> None:
-        counts = self.state.counts
+        counts = self.tables.acts[:-1, FIRST_COUNT:]
         for h in np.flatnonzero(counts.any(axis=1)):
             self.ledger.charge(self.network.handlers[h].name, step, OpCounts._make(counts[h].tolist()))

@@ -14,7 +14,6 @@ from evsim.asynchronous.columns import (
     GRADED_ACS,
     HOT,
     IS_HOT,
-    LAST_STEP,
     MEMBRANE_ADDS,
     N_CHANNELS,
     N_DIRTY,
@@ -33,6 +32,7 @@ from evsim.asynchronous.columns import (
     WEIGHTS,
     X_AT,
 )
+from evsim.asynchronous.machine import as_value
 from evsim.asynchronous.membranes import wake
 from evsim.asynchronous.rows import add_values, add_weights
 from evsim.handlers.acts import Kind
@@ -43,46 +43,46 @@ _FIRE, _MEAN = int(Kind.FIRE), int(Kind.MEAN)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def touch(r, place, is_hot, t, s):
+def touch(r, place, is_hot, m):
     """Remember that something was added to a place of a reading, and whether a neuron there may be ready."""
-    p = t.readings[r, PLACE_AT] + place
-    if s.dirty[p] == 0:
-        s.listed[t.readings[r, PLACE_AT] + t.readings[r, N_DIRTY]] = place
-        t.readings[r, N_DIRTY] += 1
-    s.dirty[p] |= TOUCHED
+    p = m.readings[r + PLACE_AT] + place
+    if m.dirty[p] == 0:
+        m.listed[m.readings[r + PLACE_AT] + m.readings[r + N_DIRTY]] = place
+        m.readings[r + N_DIRTY] += 1
+    m.dirty[p] |= TOUCHED
     if is_hot:
-        s.dirty[p] |= HOT
-        t.readings[r, IS_HOT] = 1
+        m.dirty[p] |= HOT
+        m.readings[r + IS_HOT] = 1
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _count_reader(r, n, t, s):
-    owner = t.readings[r, OWNER]
-    s.counts[owner, STATE_READS] += n
-    s.counts[owner, STATE_WRITES] += n
-    if t.readings[r, READS_AS] == _FIRE:
-        s.counts[owner, MEMBRANE_ADDS] += n
-    elif t.readings[r, READS_AS] == _MEAN:
-        s.counts[owner, RESIDUAL_ADDS] += n
+def _count_reader(r, n, m):
+    owner = m.readings[r + OWNER]
+    m.acts[owner + STATE_READS] += n
+    m.acts[owner + STATE_WRITES] += n
+    if m.readings[r + READS_AS] == _FIRE:
+        m.acts[owner + MEMBRANE_ADDS] += n
+    elif m.readings[r + READS_AS] == _MEAN:
+        m.acts[owner + RESIDUAL_ADDS] += n
 
 
 @kernel(error_model="numpy")
-def spread(h, place, channel, values, first, n, t, s):
+def spread(h, place, channel, values, first, n, m):
     """Add n values, from `first` on, to every reading of what handler h writes."""
-    one = values.dtype.type(1)
-    for d in range(t.acts[h, DEST_AT], t.acts[h, DEST_END]):
-        r = t.lists[d]
-        _count_reader(r, n, t, s)
-        if t.readings[r, READS_AS] == _MEAN:
-            sums_at = t.acts[t.readings[r, OWNER], SUMS_AT] + channel
+    one = as_value(m.zero, 1)
+    for d in range(m.acts[h + DEST_AT], m.acts[h + DEST_END]):
+        r = m.lists[d]
+        _count_reader(r, n, m)
+        if m.readings[r + READS_AS] == _MEAN:
+            sums_at = m.acts[m.readings[r + OWNER] + SUMS_AT] + channel
             for j in range(n):
-                s.sums[sums_at + j] += values[first + j]
-            touch(r, 0, False, t, s)
+                m.sums[sums_at + j] += values[first + j]
+            touch(r, 0, False, m)
             continue
-        if t.readings[r, READS_AS] == _FIRE and s.places[t.readings[r, PLACE_AT] + place, LAST_STEP] != s.now[STEP]:
-            wake(r, place, t, s)
-        at = t.readings[r, X_AT] + place * t.readings[r, N_CHANNELS] + channel
-        touch(r, place, add_values(s.x, at, s.need, values, first, n, one), t, s)
+        if m.readings[r + READS_AS] == _FIRE and m.places[m.readings[r + PLACE_AT] + place] != m.now[STEP]:
+            wake(r, place, m)
+        at = m.readings[r + X_AT] + place * m.readings[r + N_CHANNELS] + channel
+        touch(r, place, add_values(m.x, at, m.need, values, first, n, one), m)
 
 
 @kernel(error_model="numpy", forceinline=True)
@@ -94,50 +94,53 @@ def _panel(n_left, is_float):
 
 
 @kernel(error_model="numpy", forceinline=True)
-def project(h, address, payload, t, s):
+def project(h, address, payload, m):
     """A spike's weight rows, one for each kernel position that lies inside the map, to each reading."""
-    n_groups, n_in, n_out = t.acts[h, NUMBERS], t.acts[h, NUMBERS + 1], t.acts[h, NUMBERS + 2]
-    width, out_height, out_width = t.acts[h, NUMBERS + 4], t.acts[h, NUMBERS + 5], t.acts[h, NUMBERS + 6]
-    kernel_size, stride, padding = t.acts[h, NUMBERS + 7], t.acts[h, NUMBERS + 8], t.acts[h, NUMBERS + 9]
-    shift, is_float = t.acts[h, NUMBERS + 10], t.is_float
+    n_groups, n_in, n_out = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
+    width, out_height, out_width = m.acts[h + NUMBERS + 4], m.acts[h + NUMBERS + 5], m.acts[h + NUMBERS + 6]
+    kernel_size, stride, padding = m.acts[h + NUMBERS + 7], m.acts[h + NUMBERS + 8], m.acts[h + NUMBERS + 9]
+    shift, is_float = m.acts[h + NUMBERS + 10], m.is_float
     pixel, channel = address // (n_groups * n_in), address % (n_groups * n_in)
     group, channel = channel // n_in, channel % n_in
     y, x = pixel // width + padding, pixel % width + padding
     y_first, y_last = max(0, (y - kernel_size + stride) // stride), min(out_height - 1, y // stride)
     x_first, x_last = max(0, (x - kernel_size + stride) // stride), min(out_width - 1, x // stride)
     n_places = max(0, y_last - y_first + 1) * max(0, x_last - x_first + 1)
-    amount = s.x.dtype.type(payload << shift)
+    amount = as_value(m.zero, payload << shift)
     n_rows = kernel_size * kernel_size * n_in
-    for d in range(t.acts[h, DEST_AT], t.acts[h, DEST_END]):
-        r = t.lists[d]
-        reads_as, place_at, n_channels = t.readings[r, READS_AS], t.readings[r, PLACE_AT], t.readings[r, N_CHANNELS]
-        _count_reader(r, n_places * n_out, t, s)
+    for d in range(m.acts[h + DEST_AT], m.acts[h + DEST_END]):
+        r = m.lists[d]
+        place_at, n_channels = m.readings[r + PLACE_AT], m.readings[r + N_CHANNELS]
+        is_population, is_mean = m.readings[r + READS_AS] == _FIRE, m.readings[r + READS_AS] == _MEAN
+        _count_reader(r, n_places * n_out, m)
+        for j in range(n_out if is_mean else 0):
+            m.scratch[j] = 0
         for y_out in range(y_first, y_last + 1):
             for x_out in range(x_first, x_last + 1):
                 place = y_out * out_width + x_out
                 tap = (y - y_out * stride) * kernel_size + x - x_out * stride
-                if reads_as == _FIRE and s.places[place_at + place, LAST_STEP] != s.now[STEP]:
-                    wake(r, place, t, s)
-                is_mean = reads_as == _MEAN
-                at = t.readings[r, X_AT] + place * n_channels + group * n_out
+                if is_population and m.places[place_at + place] != m.now[STEP]:
+                    wake(r, place, m)
+                at = m.readings[r + X_AT] + place * n_channels + group * n_out
                 first, done, is_hot = group * n_out * n_rows, 0, False
                 while done < n_out:
                     panel = _panel(n_out - done, is_float)
                     row = first + (tap * n_in + channel) * panel
                     if is_mean:
-                        s.scratch[done : done + panel] = 0
-                        add_weights(s.scratch, done, s.need, t.acts[h, WEIGHTS], row, panel, amount)
-                    elif add_weights(s.x, at + done, s.need, t.acts[h, WEIGHTS], row, panel, amount):
+                        add_weights(m.scratch, done, m.need, m.acts[h + WEIGHTS], row, panel, amount)
+                    elif add_weights(m.x, at + done, m.need, m.acts[h + WEIGHTS], row, panel, amount):
                         is_hot = True
                     first += n_rows * panel
                     done += panel
-                if is_mean:
-                    sums_at = t.acts[t.readings[r, OWNER], SUMS_AT] + group * n_out
-                    for j in range(n_out):
-                        s.sums[sums_at + j] += s.scratch[j]
-                touch(r, 0 if is_mean else place, is_hot, t, s)
+                if not is_mean:
+                    touch(r, place, is_hot, m)
+        if is_mean and n_places > 0:
+            sums_at = m.acts[m.readings[r + OWNER] + SUMS_AT] + group * n_out
+            for j in range(n_out):
+                m.sums[sums_at + j] += m.scratch[j]
+            touch(r, 0, False, m)
     n = n_places * n_out
-    s.counts[h, ACS] += n
-    s.counts[h, UNIT_ACS] += n * abs(payload)
-    s.counts[h, GRADED_ACS] += n if payload != 1 else 0
-    s.counts[h, WEIGHT_READS] += n
+    m.acts[h + ACS] += n
+    m.acts[h + UNIT_ACS] += n * abs(payload)
+    m.acts[h + GRADED_ACS] += n if payload != 1 else 0
+    m.acts[h + WEIGHT_READS] += n

@@ -9,7 +9,6 @@ import numpy as np
 from evsim.asynchronous.columns import BEST, FIRST_WORD, N_NOW, RANDOM_STATE, STRIDE
 from evsim.asynchronous.options import Asynchrony
 from evsim.asynchronous.tables import Plan, joined
-from evsim.engine.ledger import COUNTS
 
 __all__ = ["State", "new_state"]
 
@@ -36,7 +35,6 @@ class State(NamedTuple):
         What handlers without neurons remember until the step ends.
     carried : int64 [n, 2]
         Population and place of neurons that begin the next step above their threshold.
-    counts : int64 [n_handlers, n_counts]
     relayed : int64 [n, 3]
         Source, address and payload of what passes on within one delivery.
     waiting, heap_key, heap_sequence, buckets
@@ -64,7 +62,6 @@ class State(NamedTuple):
     sums: np.ndarray
     scratch: np.ndarray
     carried: np.ndarray
-    counts: np.ndarray
     relayed: np.ndarray
     waiting: np.ndarray
     heap_key: np.ndarray
@@ -92,14 +89,13 @@ def new_state(plan: Plan, how: Asynchrony, largest_input: int) -> State:
         base=np.zeros(n if how.remembers else 1, plan.value),
         flags=np.zeros(n, np.uint8),
         neurons=np.zeros((n, 2), np.int64),
-        places=np.full((n_places, 1), -1, np.int64),
+        places=np.full(n_places, -1, np.int64),
         listed=np.zeros(n_places, np.int32),
         dirty=np.zeros(n_places, np.uint8),
         marks=np.zeros(plan.marks_at[-1] + 1, np.uint8),
         sums=np.zeros(plan.sums_at[-1] + 1, plan.wide),
-        scratch=np.zeros(plan.widest(), plan.value),
+        scratch=np.zeros(plan.widest() + 1, plan.value),
         carried=np.zeros((plan.place_at[plan.n_populations] + 1 if how.remembers else 1, 2), np.int64),
-        counts=np.zeros((len(plan.acts), len(COUNTS)), np.int64),
         relayed=np.zeros((2 * sum(act.n_outputs for act in plan.acts) + 16, 3), np.int64),
         waiting=np.zeros(n_waiting, np.int64),
         heap_key=np.zeros(n_heap, np.float64),

@@ -16,10 +16,12 @@ import numpy as np
 
 from evsim.arithmetic.kernel import kernel
 from evsim.asynchronous.columns import (
+    ACT_SIZE,
     ALONE_AT,
     ALONE_END,
     AT_BARRIER,
     BEST,
+    BUCKET,
     CARRIED,
     COMPARISONS,
     CURSOR,
@@ -35,7 +37,6 @@ from evsim.asynchronous.columns import (
     IS_HOT,
     KIND,
     LAST_CHANGE,
-    LAST_STEP,
     LOWEST,
     MICRO_STEPS,
     N_CHANNELS,
@@ -53,6 +54,7 @@ from evsim.asynchronous.columns import (
     QUEUE_OPS,
     QUEUED,
     READING,
+    READING_SIZE,
     READS_AS,
     RUNNING,
     STATUS,
@@ -62,6 +64,7 @@ from evsim.asynchronous.columns import (
     X_AT,
 )
 from evsim.asynchronous.delivery import deliver
+from evsim.asynchronous.machine import machine
 from evsim.asynchronous.membranes import begin_step, is_ready, potential, reset_neuron, rouse, wake
 from evsim.asynchronous.products import prepare_map
 from evsim.asynchronous.settle import change_map, classify, mean, pool_currents
@@ -78,207 +81,208 @@ _FEW = 48
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _start_waiting(i, r, j, t, s):
+def _start_waiting(i, r, j, m):
     """Neuron i is at threshold: its spike enters the queue."""
-    owner = t.readings[r, OWNER]
-    key = np.float64(potential(i, r, j, t, s)) * 2.0 ** -t.readings[r, EXPONENT] if t.needs_key else 0.0
-    s.flags[i] |= QUEUED
-    s.counts[owner, QUEUE_OPS] += 1
-    if t.commits_at_crossing:
-        reset_neuron(i, r, t, s)
-    push(i, r + 1, key, t, s)
+    owner = m.readings[r + OWNER]
+    key = np.float64(potential(i, r, j, m)) * 2.0 ** -m.readings[r + EXPONENT] if m.needs_key else 0.0
+    m.flags[i] |= QUEUED
+    m.acts[owner + QUEUE_OPS] += 1
+    if m.commits_at_crossing:
+        reset_neuron(i, r, m)
+    push(i, m.readings[r + BUCKET], key, m)
 
 
 @kernel(error_model="numpy")
-def _collect(r, t, s):
+def _collect(r, m):
     """Test every neuron that may be ready: of touched places all, of others those that need no event."""
-    n, at, p, owner = t.readings[r, N_CHANNELS], t.readings[r, X_AT], t.readings[r, PLACE_AT], t.readings[r, OWNER]
-    first, end = t.readings[r, ALONE_AT], t.readings[r, ALONE_END]
-    for place in range(t.readings[r, N_PLACES]):
-        if s.places[p + place, LAST_STEP] == s.now[STEP]:
-            s.counts[owner, COMPARISONS] += n
+    n, at, p, owner = m.readings[r + N_CHANNELS], m.readings[r + X_AT], m.readings[r + PLACE_AT], m.readings[r + OWNER]
+    first, end = m.readings[r + ALONE_AT], m.readings[r + ALONE_END]
+    for place in range(m.readings[r + N_PLACES]):
+        if m.places[p + place] == m.now[STEP]:
+            m.acts[owner + COMPARISONS] += n
             for j in range(n):
                 i = at + place * n + j
-                if s.flags[i] & QUEUED == 0 and is_ready(i, r, j, t, s):
-                    _start_waiting(i, r, j, t, s)
+                if m.flags[i] & QUEUED == 0 and is_ready(i, r, j, m):
+                    _start_waiting(i, r, j, m)
         else:
-            s.counts[owner, COMPARISONS] += end - first
+            m.acts[owner + COMPARISONS] += end - first
             for k in range(first, end):
-                i = at + place * n + t.lists[k]
-                if s.flags[i] & QUEUED == 0 and is_ready(i, r, t.lists[k], t, s):
-                    _start_waiting(i, r, t.lists[k], t, s)
-    _clear_dirty(r, t, s)
+                i = at + place * n + m.lists[k]
+                if m.flags[i] & QUEUED == 0 and is_ready(i, r, m.lists[k], m):
+                    _start_waiting(i, r, m.lists[k], m)
+    _clear_dirty(r, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _clear_dirty(r, t, s):
-    at = t.readings[r, PLACE_AT]
-    for k in range(t.readings[r, N_DIRTY]):
-        s.dirty[at + s.listed[at + k]] = 0
-    t.readings[r, N_DIRTY] = 0
-    t.readings[r, IS_HOT] = 0
+def _clear_dirty(r, m):
+    at = m.readings[r + PLACE_AT]
+    for k in range(m.readings[r + N_DIRTY]):
+        m.dirty[at + m.listed[at + k]] = 0
+    m.readings[r + N_DIRTY] = 0
+    m.readings[r + IS_HOT] = 0
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _test_place(r, place, t, s):
-    n = t.readings[r, N_CHANNELS]
-    at = t.readings[r, X_AT] + place * n
+def _test_place(r, place, m):
+    n = m.readings[r + N_CHANNELS]
+    at = m.readings[r + X_AT] + place * n
     for j in range(n):
-        if s.x[at + j] >= s.need[at + j] and s.flags[at + j] & QUEUED == 0 and is_ready(at + j, r, j, t, s):
-            _start_waiting(at + j, r, j, t, s)
+        if m.x[at + j] >= m.need[at + j] and m.flags[at + j] & QUEUED == 0 and is_ready(at + j, r, j, m):
+            _start_waiting(at + j, r, j, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _test(r, t, s):
+def _test(r, m):
     """The touched places of a population, in the order of their addresses."""
-    at, n = t.readings[r, PLACE_AT], t.readings[r, N_DIRTY]
-    s.counts[t.readings[r, OWNER], COMPARISONS] += n * t.readings[r, N_CHANNELS]
-    if t.readings[r, IS_HOT]:
+    at, n = m.readings[r + PLACE_AT], m.readings[r + N_DIRTY]
+    m.acts[m.readings[r + OWNER] + COMPARISONS] += n * m.readings[r + N_CHANNELS]
+    if m.readings[r + IS_HOT]:
         if n <= _FEW:
             for k in range(1, n):
-                place, before = s.listed[at + k], k - 1
-                while before >= 0 and s.listed[at + before] > place:
-                    s.listed[at + before + 1] = s.listed[at + before]
+                place, before = m.listed[at + k], k - 1
+                while before >= 0 and m.listed[at + before] > place:
+                    m.listed[at + before + 1] = m.listed[at + before]
                     before -= 1
-                s.listed[at + before + 1] = place
+                m.listed[at + before + 1] = place
             for k in range(n):
-                if s.dirty[at + s.listed[at + k]] & HOT:
-                    _test_place(r, s.listed[at + k], t, s)
+                if m.dirty[at + m.listed[at + k]] & HOT:
+                    _test_place(r, m.listed[at + k], m)
         else:
-            for place in range(t.readings[r, N_PLACES]):
-                if s.dirty[at + place] & HOT:
-                    _test_place(r, place, t, s)
-    _clear_dirty(r, t, s)
+            for place in range(m.readings[r + N_PLACES]):
+                if m.dirty[at + place] & HOT:
+                    _test_place(r, place, m)
+    _clear_dirty(r, m)
 
 
 @kernel(error_model="numpy")
-def _settle(r, t, s):
+def _settle(r, m):
     """What stands between two currents passes on its change."""
-    kind = t.readings[r, READS_AS]
+    kind = m.readings[r + READS_AS]
     if kind == _POOL_CURRENT:
-        pool_currents(r, t, s)
+        pool_currents(r, m)
     elif kind == _MEAN:
-        mean(r, t, s)
+        mean(r, m)
     elif kind == _CLASSIFY:
-        classify(r, t, s)
+        classify(r, m)
     elif kind == _MULTIPLY_MAP:
-        change_map(r, t, s)
+        change_map(r, m)
     elif kind == _BARRIER:
-        t.acts[t.readings[r, OWNER], HAS_SPIKED] = 1  # its dirty places are what it will be told of
+        m.acts[m.readings[r + OWNER] + HAS_SPIKED] = 1  # its dirty places are what it will be told of
         return
     else:
         return
-    _clear_dirty(r, t, s)
+    _clear_dirty(r, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _choose(t, s):
+def _choose(m):
     """Take up to F spikes that are to be sent; those that fell below their threshold are withdrawn."""
     n = 0
-    while n < t.group_size and s.now[N_WAITING] > 0:
-        e = pop(t, s)
-        if e < t.n_neurons:
-            r = t.population_of[e]
-            owner = t.readings[r, OWNER]
-            s.flags[e] &= ~QUEUED
-            s.counts[owner, QUEUE_OPS] += 1
-            if not t.commits_at_crossing:
-                s.counts[owner, COMPARISONS] += 1
-                if not is_ready(e, r, (e - t.readings[r, X_AT]) % t.readings[r, N_CHANNELS], t, s):
-                    s.now[WITHDRAWN] += 1
+    while n < m.group_size and m.now[N_WAITING] > 0:
+        e = pop(m)
+        if e < m.n_neurons:
+            r = m.population_of[e]
+            owner = m.readings[r + OWNER]
+            m.flags[e] &= ~QUEUED
+            m.acts[owner + QUEUE_OPS] += 1
+            if not m.commits_at_crossing:
+                m.acts[owner + COMPARISONS] += 1
+                if not is_ready(e, r, (e - m.readings[r + X_AT]) % m.readings[r + N_CHANNELS], m):
+                    m.now[WITHDRAWN] += 1
                     continue
-                reset_neuron(e, r, t, s)
-            s.counts[owner, EVENTS_OUT] += 1
-            if s.neurons[e, N_FIRED] == 0:
-                s.neurons[e, ORDER_OF] = s.now[ORDER]
-            s.neurons[e, N_FIRED] += 1
+                reset_neuron(e, r, m)
+            m.acts[owner + EVENTS_OUT] += 1
+            if m.neurons[e * 2 + N_FIRED] == 0:
+                m.neurons[e * 2 + ORDER_OF] = m.now[ORDER]
+            m.neurons[e * 2 + N_FIRED] += 1
         else:
-            s.inputs[e - t.n_neurons, 2] = s.now[ORDER]
-        s.now[ORDER] += 1
-        s.group[n] = e
+            m.inputs[(e - m.n_neurons) * 3 + 2] = m.now[ORDER]
+        m.now[ORDER] += 1
+        m.group[n] = e
         n += 1
-    s.now[N_GROUP] = n
+    m.now[N_GROUP] = n
     return n
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _send(n, t, s):
+def _send(n, m):
     for k in range(n):
-        e = s.group[k]
-        deliver(e, t, s)
-        if t.refires and t.commits_at_crossing and e < t.n_neurons:  # what came while it waited may be enough again
-            r = t.population_of[e]
-            touch(r, (e - t.readings[r, X_AT]) // t.readings[r, N_CHANNELS], True, t, s)
+        e = m.group[k]
+        deliver(e, m)
+        if m.refires and m.commits_at_crossing and e < m.n_neurons:  # what came while it waited may be enough again
+            r = m.population_of[e]
+            touch(r, (e - m.readings[r + X_AT]) // m.readings[r + N_CHANNELS], True, m)
 
 
 @kernel(error_model="numpy")
-def _sample(t, s):
+def _sample(m):
     """Keep the logits at even distances; when the list is full, every second goes and the distance doubles."""
-    n = s.now[N_CURVE]
-    if n == s.curve.shape[0]:
+    n = m.now[N_CURVE]
+    if n == m.most_points:
         for k in range(n // 2):
-            s.curve[k] = s.curve[2 * k]
+            m.curve[k] = m.curve[2 * k]
         n //= 2
-        s.now[STRIDE] *= 2
-    s.curve[n, 0] = s.now[DELIVERIES]
-    at = t.readings[t.readout, X_AT]
-    for k in range(s.logits.size):
-        s.curve[n, 1 + k] = s.logits[k] + s.x[at + k] * t.logit_unit
-    s.now[N_CURVE] = n + 1
+        m.now[STRIDE] *= 2
+    m.curve[n * m.n_curve_columns] = m.now[DELIVERIES]
+    at = m.readings[m.readout + X_AT]
+    for k in range(m.n_classes):
+        m.curve[n * m.n_curve_columns + 1 + k] = m.logits[k] + m.x[at + k] * m.logit_unit
+    m.now[N_CURVE] = n + 1
 
 
 @kernel(error_model="numpy")
-def _listen(t, s):
+def _listen(m):
     """The class of the readout, when it has received something."""
-    at, best = t.readings[t.readout, X_AT], 0
-    for k in range(1, s.logits.size):
-        here = s.logits[k] + s.x[at + k] * t.logit_unit
-        if here > s.logits[best] + s.x[at + best] * t.logit_unit:
+    at, best = m.readings[m.readout + X_AT], 0
+    for k in range(1, m.n_classes):
+        here = m.logits[k] + m.x[at + k] * m.logit_unit
+        if here > m.logits[best] + m.x[at + best] * m.logit_unit:
             best = k
-    if best != s.now[BEST]:
-        s.now[BEST] = best
-        s.now[LAST_CHANGE] = s.now[DELIVERIES]
-    if t.readings[t.readout, N_DIRTY] > 0:
-        if s.now[FIRST_WORD] < 0:
-            s.now[FIRST_WORD] = s.now[DELIVERIES]
-        _clear_dirty(t.readout, t, s)
+    if best != m.now[BEST]:
+        m.now[BEST] = best
+        m.now[LAST_CHANGE] = m.now[DELIVERIES]
+    if m.readings[m.readout + N_DIRTY] > 0:
+        if m.now[FIRST_WORD] < 0:
+            m.now[FIRST_WORD] = m.now[DELIVERIES]
+        _clear_dirty(m.readout, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _watch(t, s):
+def _watch(m):
     """The readout and the curve; returns whether the decision has stood long enough."""
-    if t.readout >= 0:
-        if t.readings[t.readout, N_DIRTY] > 0:
-            _listen(t, s)
-        if t.keeps_curve and (
-            s.now[N_CURVE] == 0 or s.now[DELIVERIES] - s.curve[s.now[N_CURVE] - 1, 0] >= s.now[STRIDE]
+    if m.readout >= 0:
+        if m.readings[m.readout + N_DIRTY] > 0:
+            _listen(m)
+        if m.keeps_curve and (
+            m.now[N_CURVE] == 0
+            or m.now[DELIVERIES] - m.curve[(m.now[N_CURVE] - 1) * m.n_curve_columns] >= m.now[STRIDE]
         ):
-            _sample(t, s)
-    if t.patience <= 0 or s.now[FIRST_WORD] < 0:
+            _sample(m)
+    if m.patience <= 0 or m.now[FIRST_WORD] < 0:
         return False
-    return s.now[DELIVERIES] - max(s.now[LAST_CHANGE], s.now[FIRST_WORD]) >= t.patience
+    return m.now[DELIVERIES] - max(m.now[LAST_CHANGE], m.now[FIRST_WORD]) >= m.patience
 
 
 @kernel(error_model="numpy")
-def _next_stage(t, s):
+def _next_stage(m):
     """Nothing waits: the next stage that has waited for that. Returns False when the step is over."""
-    while s.now[CURSOR] < t.acts.shape[0] - 1:
-        h = s.now[CURSOR]
-        kind, r = t.acts[h, KIND], t.acts[h, READING]
-        s.now[CURSOR] += 1
+    while m.now[CURSOR] < m.end_of_handlers:
+        h = m.now[CURSOR]
+        kind, r = m.acts[h + KIND], m.acts[h + READING]
+        m.now[CURSOR] += ACT_SIZE
         if kind == _BARRIER:
-            if t.acts[h, HAS_SPIKED] or (r >= 0 and t.readings[r, N_DIRTY] > 0):
-                s.now[STATUS] = AT_BARRIER
+            if m.acts[h + HAS_SPIKED] or (r >= 0 and m.readings[r + N_DIRTY] > 0):
+                m.now[STATUS] = AT_BARRIER
                 return True
         elif kind == _FIRE:
-            if t.schedule == LAYER:
-                _collect(r, t, s)
-            elif t.is_late and t.readings[r, IS_DRIVEN]:
-                rouse(r, t, s)
-                _collect(r, t, s)
-        elif t.schedule == LAYER and r >= 0 and t.readings[r, N_DIRTY] > 0:
-            _settle(r, t, s)
-        if s.now[N_WAITING] > 0:
+            if m.schedule == LAYER:
+                _collect(r, m)
+            elif m.is_late and m.readings[r + IS_DRIVEN]:
+                rouse(r, m)
+                _collect(r, m)
+        elif m.schedule == LAYER and r >= 0 and m.readings[r + N_DIRTY] > 0:
+            _settle(r, m)
+        if m.now[N_WAITING] > 0:
             return True
     return False
 
@@ -286,46 +290,47 @@ def _next_stage(t, s):
 @kernel(error_model="numpy")
 def enter_step(t, s):
     """Leaks and biases act; ready neurons, then the step's input, enter the queue."""
-    begin_step(t, s)
-    s.now[CURSOR], s.now[LOWEST], s.now[ORDER], s.now[STATUS] = 0, 0, 0, RUNNING
-    s.buckets[:] = -1
-    for h in range(t.acts.shape[0] - 1):
-        if t.acts[h, KIND] == _MULTIPLY_MAP:
-            prepare_map(h, t, s)
-    for k in range(s.now[CARRIED]):
-        wake(s.carried[k, 0], s.carried[k, 1], t, s)
-        touch(s.carried[k, 0], s.carried[k, 1], True, t, s)
-    if t.schedule != LAYER:
-        for r in range(t.n_populations):
-            if not t.is_late and t.readings[r, ALONE_END] > t.readings[r, ALONE_AT]:
-                _collect(r, t, s)
-            elif t.readings[r, N_DIRTY] > 0:
-                _test(r, t, s)
-    for k in range(s.now[N_INPUTS]):
-        push(t.n_neurons + k, 0, np.inf, t, s)
-    if t.readout >= 0:
-        _listen(t, s)
+    m = machine(t, s)
+    begin_step(m)
+    m.now[CURSOR], m.now[LOWEST], m.now[ORDER], m.now[STATUS] = 0, 0, 0, RUNNING
+    for h in range(0, m.end_of_handlers, ACT_SIZE):
+        if m.acts[h + KIND] == _MULTIPLY_MAP:
+            prepare_map(h, m)
+    for k in range(m.now[CARRIED]):
+        wake(m.carried[k * 2], m.carried[k * 2 + 1], m)
+        touch(m.carried[k * 2], m.carried[k * 2 + 1], True, m)
+    if m.schedule != LAYER:
+        for r in range(0, m.end_of_populations, READING_SIZE):
+            if not m.is_late and m.readings[r + ALONE_END] > m.readings[r + ALONE_AT]:
+                _collect(r, m)
+            elif m.readings[r + N_DIRTY] > 0:
+                _test(r, m)
+    for k in range(m.now[N_INPUTS]):
+        push(m.n_neurons + k, 0, np.inf, m)
+    if m.readout >= 0:
+        _listen(m)
 
 
 @kernel(error_model="numpy")
 def run_step(t, s):
     """Micro-steps until nothing waits and no stage is left, or a barrier or the decision is reached: see STATUS."""
-    s.now[STATUS] = RUNNING
-    while s.now[STATUS] == RUNNING:
-        n = _choose(t, s)
+    m = machine(t, s)
+    m.now[STATUS] = RUNNING
+    while m.now[STATUS] == RUNNING:
+        n = _choose(m)
         if n > 0:
-            _send(n, t, s)
-            s.now[MICRO_STEPS] += 1
-        if t.schedule != LAYER:
-            for r in range(t.n_populations, t.readings.shape[0]):
-                if t.readings[r, N_DIRTY] > 0:
-                    _settle(r, t, s)
-            for r in range(t.n_populations):
-                if t.readings[r, N_DIRTY] > 0:
-                    _test(r, t, s)
-        if _watch(t, s):
-            s.now[STATUS] = DECIDED
-        elif s.now[N_WAITING] == 0 and not _next_stage(t, s):
-            s.now[STATUS] = DONE
-            if t.readout >= 0 and t.readings[t.readout, N_DIRTY] > 0:
-                _listen(t, s)
+            _send(n, m)
+            m.now[MICRO_STEPS] += 1
+        if m.schedule != LAYER:
+            for r in range(m.end_of_populations, m.end_of_readings, READING_SIZE):
+                if m.readings[r + N_DIRTY] > 0:
+                    _settle(r, m)
+            for r in range(0, m.end_of_populations, READING_SIZE):
+                if m.readings[r + N_DIRTY] > 0:
+                    _test(r, m)
+        if _watch(m):
+            m.now[STATUS] = DECIDED
+        elif m.now[N_WAITING] == 0 and not _next_stage(m):
+            m.now[STATUS] = DONE
+            if m.readout >= 0 and m.readings[m.readout + N_DIRTY] > 0:
+                _listen(m)

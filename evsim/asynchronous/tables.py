@@ -13,9 +13,12 @@ import numpy as np
 
 from evsim.arithmetic.precision import FLOAT
 from evsim.asynchronous.columns import (
+    ACT_SIZE,
     ALONE_AT,
     ALONE_END,
     BIAS_AT,
+    BUCKET,
+    CONSTANTS_AT,
     DEST_AT,
     DEST_END,
     EXPONENT,
@@ -23,18 +26,17 @@ from evsim.asynchronous.columns import (
     IS_DRIVEN,
     KIND,
     MARKS_AT,
-    MOST_NUMBERS,
     N_BIASED,
     N_BIASED_ALONE,
     N_CHANNELS,
     N_COLUMNS,
     N_MAP_BIASED,
     N_PLACES,
-    N_READING,
     NUMBERS,
     OWNER,
     PLACE_AT,
     READING,
+    READING_SIZE,
     READS_AS,
     ROUTE_AT,
     ROUTE_END,
@@ -146,9 +148,9 @@ class Plan:
             constants=np.array(constants, np.float32 if self.is_float else np.int64).reshape(-1, 4),
             bias=joined([self._bias(h) for h in self.readers], self.value),
             fixed=joined([self._fixed(act) for act in self.acts], self.wide),
-            population_of=np.repeat(np.arange(len(n_neurons), dtype=np.int32), n_neurons),
+            population_of=np.repeat(np.arange(len(n_neurons), dtype=np.int32) * READING_SIZE, n_neurons),
             n_neurons=self.n_neurons, n_populations=self.n_populations,
-            readout=self.readers.index(stage) if has_logits else -1,
+            readout=self.readers.index(stage) * READING_SIZE if has_logits else -1,
             logit_unit=2.0**-self.network.readout.current.exponent, is_float=self.is_float,
             schedule=SCHEDULES.index(how.schedule), group_size=how.group_size, patience=how.stop_at_decision or 0,
             commits_at_crossing=how.schedule == "layer" or how.commit == "crossing",
@@ -163,16 +165,16 @@ class Plan:
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Handlers, readings, and who listens to whom."""
-        acts = np.zeros((len(self.acts) + 1, NUMBERS + MOST_NUMBERS), np.int64)
-        readings = np.zeros((len(self.readers), N_READING), np.int64)
+        acts = np.zeros((len(self.acts) + 1, ACT_SIZE), np.int64)
+        readings = np.zeros((len(self.readers), READING_SIZE), np.int64)
         fixed_at = offsets(self._fixed(act).size for act in self.acts)
         routes: list[tuple[int, int]] = []
         lists: list[int] = []
         for h, act in enumerate(self.acts):
-            dest = [r for r, reader in enumerate(self.readers) if self._listens(reader, h)]
+            dest = [r * READING_SIZE for r, reader in enumerate(self.readers) if self._listens(reader, h)]
             row = {
                 KIND: act.kind, MARKS_AT: self.marks_at[h], SUMS_AT: self.sums_at[h], WEIGHTS: self._address(act),
-                READING: self.readers.index(h) if h in self.readers else -1, FIXED_AT: fixed_at[h],
+                READING: self.readers.index(h) * READING_SIZE if h in self.readers else -1, FIXED_AT: fixed_at[h],
                 N_COLUMNS: 0 if act.reads is None else act.reads.n_channels, N_MAP_BIASED: _n_map_biased(act),
                 DEST_AT: len(lists), DEST_END: len(lists) + len(dest),
             }  # fmt: skip
@@ -188,10 +190,11 @@ class Plan:
             current, bias = self.acts[h].reads, self._bias(h)
             alone = self.network.handlers[h].sleepless if r < self.n_populations else np.empty(0, np.int64)
             row = {
-                X_AT: self.x_at[r], PLACE_AT: self.place_at[r], N_PLACES: self._n_places(h), OWNER: h,
+                X_AT: self.x_at[r], PLACE_AT: self.place_at[r], N_PLACES: self._n_places(h), OWNER: h * ACT_SIZE,
                 N_CHANNELS: current.n_channels, BIAS_AT: bias_at[r], READS_AS: self.acts[h].kind,
                 ALONE_AT: len(lists), ALONE_END: len(lists) + alone.size, N_BIASED: np.count_nonzero(bias),
                 N_BIASED_ALONE: np.count_nonzero(bias[alone]), IS_DRIVEN: (bias > 0).any(), EXPONENT: current.exponent,
+                CONSTANTS_AT: 4 * r, BUCKET: r + 1,
             }  # fmt: skip
             readings[r, list(row)] = list(row.values())
             lists += alone.tolist()
@@ -213,7 +216,7 @@ class Plan:
         for stage, ports in enumerate(self.network.sources):
             for port, heard in ports.items():
                 if heard == name:
-                    yield stage, self.acts[stage].ports.index(port)
+                    yield stage * ACT_SIZE, self.acts[stage].ports.index(port)
 
     def _listens(self, reader: int, writer: int) -> bool:
         handler, name = self.network.handlers[reader], self.network.handlers[writer].name

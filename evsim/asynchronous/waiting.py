@@ -23,45 +23,45 @@ LAYER, DEPTH, FIFO, RANDOM, MOMENTUM = range(5)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def push(e, bucket, key, t, s):
+def push(e, bucket, key, m):
     """Let spike e wait; `bucket` is its stage (0: the input), `key` its potential."""
-    n = s.now[N_WAITING]
-    s.now[N_WAITING] += 1
-    s.now[MOST_WAITING] = max(s.now[MOST_WAITING], n + 1)
-    if t.schedule == RANDOM:
-        s.waiting[n] = e
-    elif t.schedule == MOMENTUM:
-        s.now[SEQUENCE] += 1
-        _sift_up(s.heap_key, s.heap_sequence, s.waiting, n, -key, s.now[SEQUENCE], e)
+    n = m.now[N_WAITING]
+    m.now[N_WAITING] += 1
+    m.now[MOST_WAITING] = max(m.now[MOST_WAITING], n + 1)
+    if m.schedule == RANDOM:
+        m.waiting[n] = e
+    elif m.schedule == MOMENTUM:
+        m.now[SEQUENCE] += 1
+        _sift_up(m.heap_key, m.heap_sequence, m.waiting, n, -key, m.now[SEQUENCE], e)
     else:
-        b = bucket if t.schedule == DEPTH else 0
-        if s.buckets[b, 0] < 0:
-            s.buckets[b, 0] = e
+        b = bucket if m.schedule == DEPTH else 0
+        if m.buckets[b * 2] < 0:
+            m.buckets[b * 2] = e
         else:
-            s.waiting[s.buckets[b, 1]] = e
-        s.buckets[b, 1] = e
-        s.waiting[e] = -1
-        s.now[LOWEST] = min(s.now[LOWEST], b)
+            m.waiting[m.buckets[b * 2 + 1]] = e
+        m.buckets[b * 2 + 1] = e
+        m.waiting[e] = -1
+        m.now[LOWEST] = min(m.now[LOWEST], b)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def pop(t, s):
+def pop(m):
     """The spike whose turn it is; there must be one."""
-    s.now[N_WAITING] -= 1
-    n = s.now[N_WAITING]
-    if t.schedule == RANDOM:
-        place = _draw(s.now, n + 1)
-        e = s.waiting[place]
-        s.waiting[place] = s.waiting[n]
+    m.now[N_WAITING] -= 1
+    n = m.now[N_WAITING]
+    if m.schedule == RANDOM:
+        place = _draw(m.now, n + 1)
+        e = m.waiting[place]
+        m.waiting[place] = m.waiting[n]
         return e
-    if t.schedule == MOMENTUM:
-        return _pop_heap(s.heap_key, s.heap_sequence, s.waiting, n)
-    b = s.now[LOWEST]
-    while s.buckets[b, 0] < 0:
+    if m.schedule == MOMENTUM:
+        return _pop_heap(m.heap_key, m.heap_sequence, m.waiting, n)
+    b = m.now[LOWEST]
+    while m.buckets[b * 2] < 0:
         b += 1
-    s.now[LOWEST] = b
-    e = s.buckets[b, 0]
-    s.buckets[b, 0] = s.waiting[e]
+    m.now[LOWEST] = b
+    e = m.buckets[b * 2]
+    m.buckets[b * 2] = m.waiting[e]
     return e
 
 
