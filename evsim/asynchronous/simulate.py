@@ -292,7 +292,8 @@ class _Run:
             return
         at, n = self.tables.readings[r // READING_SIZE, X_AT], readout.n_inputs
         value = s.x[at : at + n]
-        readout.current.rows(step).value[0] = value
+        rows = readout.current.rows(step)
+        rows.value[0], rows.touched[0] = value, 1
         counts = readout.handle(step, {})[1]
         readout.current.reset()
         self.tables.acts[self.plan.stage_of[readout.name], FIRST_COUNT:] = 0
