@@ -1,9 +1,9 @@
 """One time step without a barrier: choose F of the spikes that wait, deliver them, test what they touched; repeat.
 
-    choose    the schedule takes F spikes from the queue; all are chosen, and their neurons reset, before one is sent
-    deliver   each adds to the membranes of its targets
     settle    pools and means of currents, classifiers and maps pass on their change, in the order of the stages
     test      the touched places, by stage and address: a neuron at threshold that does not wait yet begins to
+    choose    the schedule takes F spikes from the queue; all are chosen, and their neurons reset, before one is sent
+    deliver   each adds to the membranes of its targets
 
 Neurons that become ready in one micro-step stand in the queue by stage, then by address, so that the order is one of the
 network and not of the code. When nothing waits, the next stage that has waited for quiescence acts: a population whose
@@ -317,10 +317,6 @@ def run_step(t, s):
     m = machine(t, s)
     m.now[STATUS] = RUNNING
     while m.now[STATUS] == RUNNING:
-        n = _choose(m)
-        if n > 0:
-            _send(n, m)
-            m.now[MICRO_STEPS] += 1
         if m.schedule != LAYER:
             for r in range(m.end_of_populations, m.end_of_readings, READING_SIZE):
                 if m.readings[r + N_DIRTY] > 0:
@@ -330,6 +326,11 @@ def run_step(t, s):
                     _test(r, m)
         if _watch(m):
             m.now[STATUS] = DECIDED
+            return
+        n = _choose(m)
+        if n > 0:
+            _send(n, m)
+            m.now[MICRO_STEPS] += 1
         elif m.now[N_WAITING] == 0 and not _next_stage(m):
             m.now[STATUS] = DONE
             if m.readout >= 0 and m.readings[m.readout + N_DIRTY] > 0:
