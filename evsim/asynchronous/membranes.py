@@ -4,8 +4,8 @@
     ready  <=>  H >= v_threshold  <=>  X >= need
 
 H grows with X, so a neuron's test at each addition is one comparison with a number that is worked out once a step. In
-whole numbers the need is exact; in float32 it lies a little below, and H itself decides. X, not H, is kept: a whole H is
-rounded, and a sum of rounded parts is not the rounded sum that a synchronous run takes.
+whole numbers the need is exact; in float32 it lies a little below, and H itself decides. X is kept, not H: a whole H
+is rounded, and a sum of rounded parts is not the rounded sum that a synchronous run takes.
 
 Places that nothing reaches sleep as they do in the synchronous mode, see `evsim.handlers.neurons.Population`.
 """

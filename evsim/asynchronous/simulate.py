@@ -28,6 +28,7 @@ from evsim.asynchronous.columns import (
     ORDER,
     ORDER_OF,
     READING_SIZE,
+    STATE_WRITES,
     STATUS,
     STEP,
     WITHDRAWN,
@@ -43,6 +44,7 @@ from evsim.engine.ledger import Ledger, OpCounts
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import Observer, Result, check_places
 from evsim.engine.spikes import Spikes
+from evsim.errors import EvsimError
 from evsim.handlers.acts import Kind
 
 __all__ = ["AsynchronousResult", "Decision", "Undone", "simulate_asynchronously"]
@@ -146,6 +148,14 @@ def simulate_asynchronously(
     check_places(network, recording)
     network.reset()
     return _Run(network, recording, how or Asynchrony(), probes, entry, keeps_order, keeps_curve).result()
+
+
+_MOST_NARROW, _MOST_WIDE = 2**16, 2
+"""Sums of 14 bits, or of 30, for one spike a neuron are kept in 32 bits with a sign."""
+
+
+def _bits(dtype: type) -> int:
+    return np.dtype(dtype).itemsize
 
 
 class _Run:
@@ -286,17 +296,18 @@ class _Run:
             written.reset()
 
     def _read_out(self, step: int) -> None:
-        """The readout keeps the logits of the step."""
+        """The readout, if anything came, keeps the logits of the step."""
         s, readout, r = self.state, self.network.readout, self.tables.readout
-        if r < 0:
+        counted = self.tables.acts[self.plan.stage_of[readout.name]]
+        if r < 0 or not counted[STATE_WRITES]:
             return
+        counted[FIRST_COUNT:] = 0
         at, n = self.tables.readings[r // READING_SIZE, X_AT], readout.n_inputs
         value = s.x[at : at + n]
         rows = readout.current.rows(step)
         rows.value[0], rows.touched[0] = value, 1
         counts = readout.handle(step, {})[1]
         readout.current.reset()
-        self.tables.acts[self.plan.stage_of[readout.name], FIRST_COUNT:] = 0
         self.ledger.charge(readout.name, step, counts)
         s.logits[:] += np.ldexp(value.astype(np.float64), -readout.current.exponent)
 
@@ -308,6 +319,7 @@ class _Run:
         entered[np.arange(n) if self.entry is None or is_real else self.entry[step]] = s.inputs[:n, 2]
         self._tell(INPUT, step, spikes, entered)
         fired = np.flatnonzero(s.neurons[:, N_FIRED])
+        self._check_refired(int(s.neurons[:, N_FIRED].max(initial=0)))
         cuts = np.searchsorted(fired, plan.x_at[: plan.n_populations + 1])
         for r, population in enumerate(plan.populations):
             here = fired[cuts[r] : cuts[r + 1]]
@@ -315,6 +327,16 @@ class _Run:
             payload = n_fired.astype(np.int32) if (n_fired > 1).any() else None
             sent = Spikes((here - plan.x_at[r]).astype(np.int32), payload)
             self._tell(population.name, step, sent, s.neurons[here, ORDER_OF])
+
+    def _check_refired(self, times: int) -> None:
+        """Whole sums are proved for one spike a neuron and step; their type has room for so many."""
+        widest = max((current.dtype for h in self.network.handlers for current in Network.currents_of(h)), key=_bits)
+        room = {np.int16: _MOST_NARROW, np.int32: _MOST_WIDE}.get(widest, times)
+        if times > room:
+            raise EvsimError(
+                f"--refire: a neuron fired {times} times within a step, whole-number sums hold {room} times; "
+                "expected --precision float32"
+            )
 
     def _tell(self, name: str, step: int, spikes: Spikes, order: np.ndarray) -> None:
         if self.keeps_order:

@@ -23,7 +23,7 @@ class State(NamedTuple):
     now : int64
         Numbers of the run, see `evsim.asynchronous.columns`.
     x, need, scratch : float32 or int32
-        Of every reading: what has reached it in this step, and from where on a neuron is ready (infinite where none is).
+        Of every reading: what has reached it in this step, and from where on a neuron is ready (never: the largest).
     v, base : float32 or int32 [n_neurons]
         Membrane potential at the end of the last step; x at the neuron's spike, where that matters.
     flags : uint8 [n_neurons]

@@ -5,9 +5,10 @@
     choose    the schedule takes F spikes from the queue; all are chosen, and their neurons reset, before one is sent
     deliver   each adds to the membranes of its targets
 
-Neurons that become ready in one micro-step stand in the queue by stage, then by address, so that the order is one of the
-network and not of the code. When nothing waits, the next stage that has waited for quiescence acts: a population whose
-positive biases are late, a handler with a barrier, with the schedule `layer` every one. The step ends when none is left.
+Neurons that become ready in one micro-step stand in the queue by stage, then by address, so that the order is one of
+the network and not of the code. When nothing waits, the next stage that has waited for quiescence acts: a population
+whose positive biases are late, a handler with a barrier, with the schedule `layer` every one. The step ends when none
+is left.
 """
 
 from __future__ import annotations
