@@ -42,7 +42,7 @@ from evsim.asynchronous.step import enter_step, run_step
 from evsim.asynchronous.tables import Plan
 from evsim.engine.ledger import Ledger, OpCounts
 from evsim.engine.network import INPUT, Network
-from evsim.engine.simulator import Observer, Result, check_places
+from evsim.engine.simulator import Observer, Result, check_logits, check_places
 from evsim.engine.spikes import Spikes
 from evsim.errors import EvsimError
 from evsim.handlers.acts import Kind
@@ -143,7 +143,9 @@ def simulate_asynchronously(
     RecordingError
         An input event lies outside the network's input.
     EvsimError
-        An input event is larger than whole numbers are proved for.
+        An input event, or the number of spikes of a neuron within a step, is larger than whole numbers are proved for.
+    NetworkError
+        A logit is not a finite number.
     """
     check_places(network, recording)
     network.reset()
@@ -181,8 +183,10 @@ class _Run:
         now, readout = self.state.now, self.network.readout
         decision = Decision(int(now[LAST_CHANGE]), int(now[DELIVERIES]))
         n, has_curve = int(now[N_CURVE]), self.tables.keeps_curve
+        by_step = readout.logits_by_step(n_steps)
+        check_logits(self.network, by_step)
         return AsynchronousResult(
-            readout.logits(n_steps), readout.logits_by_step(n_steps), self.ledger, n_steps, self.how,
+            readout.logits(n_steps), by_step, self.ledger, n_steps, self.how,
             deliveries=int(now[DELIVERIES]), micro_steps=int(now[MICRO_STEPS]), withdrawn=int(now[WITHDRAWN]),
             most_waiting=int(now[MOST_WAITING]), barriers=tuple(self.plan.barriers), decision=decision,
             undone=self._undone(n_steps), order=self.order,
