@@ -12,6 +12,7 @@ FLOORS = (
     "arithmetic",
     "engine",
     "handlers",
+    "asynchronous",
     "recordings",
     "checkpoints",
     "networks",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -107,6 +107,20 @@ class AsynchronousResult(Result):
     undone: Undone | None = None
     order: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
     curve: np.ndarray | None = None
+
+    def as_dict(self) -> dict:
+        """Plain values for a report: the options, and what the run was in numbers."""
+        decision, undone = self.decision, self.undone
+        return {
+            **self.how.as_dict(),
+            "deliveries": self.deliveries,
+            "micro_steps": self.micro_steps,
+            "withdrawn": self.withdrawn,
+            "most_waiting": self.most_waiting,
+            "barriers": list(self.barriers),
+            "decision": {"delivery": decision.delivery, "share": decision.share},
+            "undone": None if undone is None else asdict(undone),
+        }
 
 
 def simulate_asynchronously(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evsim.asynchronous.options import Asynchrony
 from evsim.checkpoints.weights import Weights, read_weights
 from evsim.engine.network import Network
-from evsim.engine.simulator import simulate
+from evsim.engine.simulator import Result, simulate
 from evsim.engine.twin import twin
 from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item, Reader, kind_module
@@ -23,6 +24,7 @@ from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
 from evsim.runs.preparation import Preparation, fit_recording, read_options
+from evsim.runs.run import run_asynchronously
 
 __all__ = ["Examiner", "Plan"]
 
@@ -47,6 +49,8 @@ class Plan:
         take images only as large as the network's input.
     precision : {"float32", "int16", "int8"}, optional
         None takes what the weights file says.
+    asynchronous : Asynchrony, optional
+        Without layer barriers, in this order.
     """
 
     weights: str
@@ -56,6 +60,7 @@ class Plan:
     order: str = "stage"
     crop_pct: float | None = None
     precision: str | None = None
+    asynchronous: Asynchrony | None = None
 
 
 @dataclass(eq=False)
@@ -101,12 +106,19 @@ class Examiner:
         begin = time.perf_counter()
         try:
             steps = self.steps(item)
-            result = simulate(self.network, steps.spikes, order=self.plan.order)
+            result = self._simulate(steps)
         except (EvsimError, OSError) as error:
             return Outcome(item.id, item.label, seconds=time.perf_counter() - begin, error=str(error))
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
-        counts = result.ledger.total().as_dict()
-        return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin)
+        counts, seconds = result.ledger.total().as_dict(), time.perf_counter() - begin
+        without = result.as_dict() if self.plan.asynchronous else {}
+        told = {name: without.get(name) for name in ("deliveries", "withdrawn", "decision")}
+        return Outcome(item.id, item.label, tuple(top), counts, seconds, asynchronous=told if without else None)
+
+    def _simulate(self, steps: Steps) -> Result:
+        if self.plan.asynchronous is None:
+            return simulate(self.network, steps.spikes, order=self.plan.order)
+        return run_asynchronously(self.network, steps, self.plan.asynchronous)
 
     def steps(self, item: Item) -> Steps:
         """Read a recording and cut it into the network's input."""

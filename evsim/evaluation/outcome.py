@@ -26,6 +26,8 @@ class Outcome:
         To read, cut and simulate.
     error : str or None
         Why it could not be examined.
+    asynchronous : dict or None
+        Without layer barriers: `deliveries`, `withdrawn` and the `decision` (`delivery`, `share`).
     """
 
     id: str
@@ -34,6 +36,7 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    asynchronous: dict | None = None
 
     @property
     def prediction(self) -> int | None:

@@ -47,7 +47,7 @@ class Kind(IntEnum):
     FIRE          a population.
     POOL_CURRENT  height, width, out height, out width, kernel, stride, padding, finer. A running maximum.
     MEAN          places, finer, and 1 where the quotient is rounded. A running mean.
-    CLASSIFY      channels, classes, finer, and 1 where sums are rounded. `weights` [channels, classes], float64 or int64.
+    CLASSIFY      channels, classes, finer, and 1 where sums are rounded. `weights` [channels, classes], real or whole.
     READ_OUT      the logits.
 
     BARRIER       whatever does not say how it acts.

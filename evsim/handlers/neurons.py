@@ -147,7 +147,7 @@ class Population:
 
     @property
     def constants_of_charge(self) -> tuple[float, float, float, float] | tuple[int, int, int, int]:
-        """v_threshold, v_reset, rate and leak, or in whole numbers v_threshold, v_reset, m and r of the rate m / 2^r."""
+        """v_threshold, v_reset, rate and leak; in whole numbers v_threshold, v_reset, m and r of a rate m / 2^r."""
         return self._constants
 
     @property

@@ -113,9 +113,7 @@ class SpikeMean:
         is_fixed = self._largest_payload is not None
         numbers = (self.n_tokens, self.current.n_channels, self.current.exponent, int(is_fixed))
         n_sums = 2 * self.current.n_channels
-        return Act(
-            Kind.MEAN_SPIKES, numbers, writes=self.current, n_sums=n_sums, largest_payload=self._largest_payload
-        )
+        return Act(Kind.MEAN_SPIKES, numbers, writes=self.current, n_sums=n_sums, largest_payload=self._largest_payload)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns, then divide."""

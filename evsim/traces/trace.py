@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Layer:
     address : int64 [n]
         Flat row-major index into `shape`; rising within a step.
     payload : int32 or float32 [n], or None
+    order : int64 [n], or None
+        Of a run without layer barriers: the place of each event in the sequence of all spikes of its step.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +47,7 @@ class Layer:
     step: np.ndarray
     address: np.ndarray
     payload: np.ndarray | None = None
+    order: np.ndarray | None = None
 
     def to_dense(self, n_steps: int) -> np.ndarray:
         """[n_steps, *shape]; int32 unless the payload is real."""
@@ -118,6 +121,9 @@ class Trace:
         """The trace of a finished run."""
         layers = {INPUT: probe.layer(INPUT, network.input_shape, "row,col,channel")}
         layers |= {p.name: probe.layer(p.name, p.shape, p.axes) for p in network.populations()}
+        for name, by_step in getattr(result, "order", {}).items():
+            if name in layers:
+                layers[name] = replace(layers[name], order=_join(by_step, np.int64))
         return Trace(layers, result.logits, result.n_steps, result.ledger, dict(provenance))
 
 
@@ -191,12 +197,14 @@ def _write_layer(group, layer: Layer) -> None:
     group.create_dataset("address", data=layer.address.astype(np.int64), **options)
     if layer.payload is not None:
         group.create_dataset("payload", data=layer.payload, **options)
+    if layer.order is not None:
+        group.create_dataset("order", data=layer.order.astype(np.int64), **options)
 
 
 def _read_layer(path, name: str, group, n_steps: int) -> Layer:
     shape = tuple(int(n) for n in group.attrs["shape"])
     step, address = group["step"][()], group["address"][()]
-    payload = group["payload"][()] if "payload" in group else None
+    payload, order = (group[name][()] if name in group else None for name in ("payload", "order"))
     axes = str(group.attrs["axes"])
     size = math.prod(shape)
     if len(set(axes.split(","))) != len(shape) or min(shape) < 0 or size > MOST_PLACES:
@@ -205,7 +213,9 @@ def _read_layer(path, name: str, group, n_steps: int) -> Layer:
         raise TraceError(f"{path}: spikes/{name}: {step.shape} steps and {address.shape} addresses, expected as many")
     if step.size and not (0 <= step.min() and step.max() < n_steps and 0 <= address.min() and address.max() < size):
         raise TraceError(f"{path}: spikes/{name}: a step or address lies outside {n_steps} steps x {size} places")
-    return Layer(shape, axes, step, address, payload)
+    if order is not None and (order.shape != step.shape or order.dtype.kind not in "iu" or order.min(initial=0) < 0):
+        raise TraceError(f"{path}: spikes/{name}: an order of {order.shape} {order.dtype}, expected places from 0 up")
+    return Layer(shape, axes, step, address, payload, order)
 
 
 def _write_ledger(group, ledger: Ledger) -> None:
