@@ -183,15 +183,16 @@ def test_without_inhibition_every_schedule_sends_the_synchronous_set_of_spikes(n
 
     Let A be the synchronous set of spikes of a step and B that of any schedule; V at its beginning is the same.
 
-    B is within A. Take the spike of B that crossed first of those not in A. At that moment X was the sum over some spikes
-    of B before it, all in A, so X was at most the X of the synchronous mode: no weight, AND, OR, gate, maximum or mean of
-    nonnegative terms shrinks when a spike is added. H grows with X, so the neuron is in A.
+    B is within A. Take the spike of B that crossed first of those not in A. At that moment X was the sum over some
+    spikes of B before it, all in A, so X was at most the X of the synchronous mode: no weight, AND, OR, gate, maximum
+    or mean of nonnegative terms shrinks when a spike is added. H grows with X, so the neuron is in A.
 
-    A is within B, stage by stage. When the queue is empty every spike of A at earlier stages has been delivered, so X is
-    at least the synchronous one, and each addition was followed by a test: the neuron has crossed. Potentials never fall
-    before a spike, so nothing is withdrawn, and a positive bias that acts late acts all the same.
+    A is within B, stage by stage. When the queue is empty every spike of A at earlier stages has been delivered, so X
+    is at least the synchronous one, and each addition was followed by a test: the neuron has crossed. Potentials never
+    fall before a spike, so nothing is withdrawn, and a positive bias that acts late acts all the same.
 
-    A neuron that fired is reset, one that did not has the synchronous X: V at the end of the step is the same, and so on.
+    A neuron that fired is reset, one that did not has the synchronous X: V at the end of the step is the same, and so
+    on.
     """
     how = Asynchrony(**(how.as_dict() | {"refire": False, "after_spike": "drop"}))
     network = without_inhibition(random_network(net_seed))

@@ -27,7 +27,9 @@ def raster(
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Picture: .pdf, .svg or .png.")] = "raster.pdf",
     layer: Annotated[list[str] | None, typer.Option("--layer", "-l", help="Name or pattern; may be repeated.")] = None,
-    by: Annotated[str | None, typer.Option(help="Group neurons by channel, token, head, row or col.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Group neurons by channel, token, head, row, col; order: the sequence of spikes.")
+    ] = None,
     width: Annotated[str, typer.Option(help="Width of the picture, like 3.5in or 180mm.")] = "7in",
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     dpi: Annotated[int, typer.Option(help="Resolution of bitmaps.", min=30, max=1200)] = 200,

@@ -7,6 +7,7 @@ import importlib
 _WHERE = {
     "plot_attention": "attention",
     "plot_conventions": "operations",
+    "plot_decision": "decision",
     "plot_energy": "energy",
     "plot_events": "events",
     "plot_operations": "operations",

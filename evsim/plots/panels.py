@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from evsim.errors import TraceError
 from evsim.plots.raster import LINES_DRAWN, plot_raster
 from evsim.plots.rate_strip import plot_rate_strip
+from evsim.plots.sequence import in_sequence
 from evsim.plots.theme import LIGHT, Theme, drawn_with
 from evsim.traces.trace import Trace
 
@@ -51,7 +52,7 @@ def raster_figure(
     width : float
         Inches.
     by : str, optional
-        What to group neurons by, where a layer has such an axis.
+        What to group neurons by, where a layer has such an axis; "order" puts the sequence of spikes on x.
     theme : Theme
     title : str, optional
     dpi : float
@@ -64,6 +65,8 @@ def raster_figure(
     from matplotlib.figure import Figure
 
     layers = choose_layers(trace, patterns)
+    sequenced = in_sequence(trace) if by == "order" else None
+    shown = trace if sequenced is None else sequenced.trace
     n_columns = max(1, min(int(width / (_COLUMN - 0.2)), len(layers)))
     n_rows = -(-len(layers) // n_columns)
     top = _TOP + (_TITLE if title else 0)
@@ -75,7 +78,11 @@ def raster_figure(
             column, row = divmod(i, n_rows)
             place = _Place(figure, column * width / n_columns, width / n_columns, height - top - row * _PANEL)
             is_last = row == n_rows - 1 or i == len(layers) - 1
-            _draw_panel(place, trace, name, _grouping_for(trace, name, by), theme, lines, is_last)
+            panel = _draw_panel(place, shown, name, _grouping_for(trace, name, by), theme, lines, is_last)
+            if sequenced is not None:
+                sequenced.mark_steps(panel)
+            if sequenced is not None and is_last:
+                panel.set_xlabel(f"step; within it {sequenced.spikes_a_column:,} spikes a column, in their order")
         if title:
             figure.suptitle(title, x=0.02, y=1 - 0.06 / height, ha="left", va="top")
     return figure
@@ -99,9 +106,8 @@ class _Place:
         return max(6, int((self._width - 0.62) / 0.0735))
 
 
-def _draw_panel(
-    place: _Place, trace: Trace, name: str, by: str | None, theme: Theme, lines: int, is_last: bool
-) -> None:
+def _draw_panel(place: _Place, trace: Trace, name: str, by: str | None, theme: Theme, lines: int, is_last: bool):
+    """A layer's strip and raster; returns the Axes of the latter."""
     strip = place.axes(_NAME, _STRIP)
     plot_rate_strip(strip, trace, name, theme)
     strip.set_title(_shortened(name, place.n_characters), loc="left", fontweight="bold", pad=2)
@@ -111,6 +117,7 @@ def _draw_panel(
     panel.tick_params(labelbottom=is_last)
     if is_last:
         panel.set_xlabel("step")
+    return panel
 
 
 def _shortened(name: str, most: int) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from evsim.engine.network import INPUT
 from evsim.errors import TraceError
 from evsim.plots.grouping import Grouping, group_neurons
+from evsim.plots.sequence import in_sequence
 from evsim.plots.theme import LIGHT, Theme, density_map, polarity_map
 from evsim.traces.trace import Layer, Trace
 
@@ -29,7 +30,8 @@ def plot_raster(ax, trace: Trace, layer: str, by: str | None = None, theme: Them
     layer : str
         Name of a layer of the trace. Events of the input are coloured by their polarity.
     by : str, optional
-        What to group neurons by, see `group_neurons`.
+        What to group neurons by, see `group_neurons`; "order" puts the sequence of spikes on x in place of steps (of
+        a run without layer barriers, see `evsim.plots.sequence`).
     theme : Theme
     lines : int
         Most rows of the picture; with more neurons a row stands for several.
@@ -46,6 +48,11 @@ def plot_raster(ax, trace: Trace, layer: str, by: str | None = None, theme: Them
     """
     if layer not in trace.layers:
         raise TraceError(f"the trace has no layer {layer!r}")
+    if by == "order":
+        sequenced = in_sequence(trace)
+        plot_raster(ax, sequenced.trace, layer, None, theme, lines)
+        sequenced.mark_steps(ax)
+        return ax
     data = trace.layers[layer]
     grouping = group_neurons(data, by, _heads_of(trace, layer))
     polar = _shows_polarity(layer, data, grouping)
