@@ -184,6 +184,10 @@ class _Run:
         self.ledger = Ledger()
         self.order: dict[str, list[np.ndarray]] = {}
         self.base_logits = network.readout.bias.astype(np.float64)
+        for population in network.populations():
+            population.is_eager = False  # a projection behind a barrier leaves its rows, for every reading
+        barriers = [h for h, act in enumerate(self.plan.acts) if act.kind == Kind.BARRIER]
+        self.sleepless = [h for h in barriers if getattr(network.handlers[h], "wakes_itself", False)]
         self.heard = [h for h, ports in enumerate(network.sources) if INPUT in ports.values()]
 
     def result(self) -> AsynchronousResult:
@@ -242,6 +246,7 @@ class _Run:
         s.x[t.n_neurons :] = 0
         s.buckets[:] = -1
         t.acts[:, HAS_SPIKED] = 0
+        t.acts[self.sleepless, HAS_SPIKED] = 1
         t.acts[:, FIRST_COUNT:] = 0
         t.readings[:, BIAS_ON] = not t.is_late
 

@@ -49,8 +49,6 @@ ASYNCHRONY = {
 }
 """Names and types of the options; none is set when left out."""
 
-_MEANINGLESS = ("order", "threads", "follow")
-
 
 def takes_asynchrony(verb: Callable) -> Callable:
     """Give a verb --mode and the options of `ASYNCHRONY`; it gets an `Asynchrony` or None, its parameter `how`."""
@@ -80,7 +78,9 @@ def _asynchrony(context: typer.Context, mode: str, told: dict):
     if mode == "synchronous":
         refuse(context, ASYNCHRONY, "goes with --mode asynchronous")
         return None
-    refuse(context, _MEANINGLESS, "means nothing to --mode asynchronous, leave it out")
+    refuse(context, ("order", "follow"), "means nothing to --mode asynchronous, leave it out")
+    if context.params.get("threads", "1") != "1":
+        raise EvsimError(f"--threads {context.params['threads']}: an asynchronous run has one thread, expected 1")
     from evsim.asynchronous.options import Asynchrony
 
     return Asynchrony.of(**told)

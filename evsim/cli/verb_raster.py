@@ -28,7 +28,7 @@ def raster(
     output: Annotated[str, typer.Option("--output", "-o", help="Picture: .pdf, .svg or .png.")] = "raster.pdf",
     layer: Annotated[list[str] | None, typer.Option("--layer", "-l", help="Name or pattern; may be repeated.")] = None,
     by: Annotated[
-        str | None, typer.Option(help="Group neurons by channel, token, head, row, col; order: the sequence of spikes.")
+        str | None, typer.Option(help="Group neurons by channel, token, head, row, col; order: spikes in sequence.")
     ] = None,
     width: Annotated[str, typer.Option(help="Width of the picture, like 3.5in or 180mm.")] = "7in",
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
