@@ -80,12 +80,18 @@ class Row:
 
 
 def configurations(seeds: int) -> Iterator[Asynchrony]:
-    """The synchronous mode, then the ends F = 1 and F = all, then what lies between."""
+    """The synchronous mode, then first come, first served at both ends of F, then the other schedules and groups.
+
+    With F = all every schedule is the same.
+    """
     yield Asynchrony("layer")
-    for group in (1, None, 64, 4096):
-        for bias in ("start", "late"):
-            for commit in ("delivery", "crossing"):
-                for schedule in ("fifo", "depth", "random", "momentum") if group is not None else ("fifo",):
+    for schedule, groups in (
+        ("fifo", (1, None)), ("depth", (1,)), ("momentum", (1,)), ("random", (1,)), ("fifo", (64, 4096)),
+        ("depth", (64, 4096)), ("momentum", (64, 4096)), ("random", (64, 4096)),
+    ):  # fmt: skip
+        for group in groups:
+            for bias in ("start", "late"):
+                for commit in ("delivery", "crossing"):
                     for seed in range(seeds) if schedule == "random" else (0,):
                         yield Asynchrony(schedule, group, commit, bias, seed=seed)
 

@@ -1,7 +1,7 @@
 """NEST on the same network: a simulator that delivers every spike along every synapse.
 
 Its neurons are continuous in time. `iaf_psc_delta` with the membrane time constant 1 ms / ln 2 halves V in a step of
-1 ms and adds what arrived, so that halved weights and biases make it the LIF of evsim with tau = 2, without a refractory
+1 ms and adds what arrived, so that halved weights and biases make it the LIF of evsim with tau = 2, with no refractory
 period. A spike takes the step that a delay lasts at least, so a layer lags behind the one before it by a step; biases
 are a current that begins with a layer's first step. NEST computes in float64.
 """
