@@ -27,8 +27,8 @@ def write_tables(rows: Sequence[Row]) -> str:
 
 def _table(rows: list[Row], barrier: Row) -> list[str]:
     lines = [
-        "| schedule | F | bias | commit | accuracy, % (95 % interval) | predictions differ | spikes | spikes that differ, % "
-        "| synaptic additions | membrane additions | decision |",
+        "| schedule | F | bias | commit | accuracy, % (95 % interval) | predictions differ | spikes "
+        "| spikes that differ, % | synaptic additions | membrane additions | decision |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=_rank):
