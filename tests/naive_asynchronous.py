@@ -138,6 +138,7 @@ class Step:
                     break
                 if is_late:
                     self.neurons[stage].rouse()
+                    self.h = {}
                 if is_late or self.is_layer:
                     self.test([stage])
                 stage += 1
@@ -180,6 +181,7 @@ class Step:
     def look(self):
         """What everybody sees now."""
         self.x, self.logits = self.currents()
+        self.h = {}
         best = int(np.argmax(self.total + self.logits))
         if best != self.best[0]:
             self.best[0], self.done.last_change = best, self.done.deliveries
@@ -209,7 +211,9 @@ class Step:
                 n = self.neurons[p]
                 n.waits[i] = False
                 if not (self.is_layer or self.how.commit == "crossing"):
-                    if n.h(self.x[p]).reshape(-1)[i] < n.v_threshold:
+                    if p not in self.h:  # what is chosen meanwhile changes nothing for those that are not
+                        self.h[p] = n.h(self.x[p]).reshape(-1)
+                    if self.h[p][i] < n.v_threshold:
                         self.done.withdrawn += 1
                         continue
                     self.reset(p, i)
@@ -218,6 +222,8 @@ class Step:
         return group
 
     def next(self):
+        if self.how.schedule in ("layer", "fifo"):
+            return self.queue.pop(0)[0]
         ranks = {
             "momentum": lambda k: -self.queue[k][1],
             "depth": lambda k: self.queue[k][0][0],
@@ -227,7 +233,7 @@ class Step:
             # the last takes the place of the one that goes
             self.queue[place], self.queue[-1] = self.queue[-1], self.queue[place]
             return self.queue.pop()[0]
-        return self.queue.pop(min(range(len(self.queue)), key=ranks.get(self.how.schedule, lambda k: k)))[0]
+        return self.queue.pop(min(range(len(self.queue)), key=ranks[self.how.schedule]))[0]
 
     def deliver(self, spike):
         p, i = spike

@@ -95,7 +95,7 @@ def test_random_networks_equal_the_slow_twin(net_seed, seed, kind, how):
 
 
 @needs_jit
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "3x3" not in name])  # of these a twin is too slow
 @settings(max_examples=2)
 @given(how=ways(), kind=st.sampled_from(["binary", "integer", "image"]))
 def test_every_family_equals_the_slow_twin(family, how, kind):

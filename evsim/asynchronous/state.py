@@ -84,7 +84,7 @@ def new_state(plan: Plan, how: Asynchrony, largest_input: int) -> State:
     return State(
         now=now,
         x=np.zeros(n_x, plan.value),
-        need=np.full(n_x + plan.widest() + 1, never, plan.value),
+        need=np.full(n_x + plan.widest + 1, never, plan.value),
         v=joined([np.full(p.n_neurons, p.v_reset) for p in plan.populations], plan.value),
         base=np.zeros(n if how.remembers else 1, plan.value),
         flags=np.zeros(n, np.uint8),
@@ -94,7 +94,7 @@ def new_state(plan: Plan, how: Asynchrony, largest_input: int) -> State:
         dirty=np.zeros(n_places, np.uint8),
         marks=np.zeros(plan.marks_at[-1] + 1, np.uint8),
         sums=np.zeros(plan.sums_at[-1] + 1, plan.wide),
-        scratch=np.zeros(plan.widest() + 1, plan.value),
+        scratch=np.zeros(plan.widest + 1, plan.value),
         carried=np.zeros((plan.place_at[plan.n_populations] + 1 if how.remembers else 1, 2), np.int64),
         relayed=np.zeros((2 * sum(act.n_outputs for act in plan.acts) + 16, 3), np.int64),
         waiting=np.zeros(n_waiting, np.int64),

@@ -5,7 +5,7 @@ Nothing is copied that is large: weights stay where the handlers keep them, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -104,8 +104,7 @@ class Plan:
     Raises
     ------
     NetworkError
-        Two populations stand behind barriers and cannot be told apart from neurons, or the network sends what only a
-        barrier can take.
+        Weights are not in the network's arithmetic.
     """
 
     def __init__(self, network: Network) -> None:
@@ -158,6 +157,7 @@ class Plan:
             keeps=how.after_spike == "keep", remembers=how.remembers, keeps_curve=keeps_curve,
         )  # fmt: skip
 
+    @cached_property
     def widest(self) -> int:
         """Channels of the widest current."""
         currents = [current for handler in self.network.handlers for current in Network.currents_of(handler)]
@@ -165,40 +165,63 @@ class Plan:
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Handlers, readings, and who listens to whom."""
-        acts = np.zeros((len(self.acts) + 1, ACT_SIZE), np.int64)
-        readings = np.zeros((len(self.readers), READING_SIZE), np.int64)
+        acts, readings = np.zeros((len(self.acts) + 1, ACT_SIZE), np.int64), self._reading_rows()
+        routes, lists = self._routes(acts), self._dest(acts)
+        reading_of = {h: r * READING_SIZE for r, h in enumerate(self.readers)}
         fixed_at = offsets(self._fixed(act).size for act in self.acts)
-        routes: list[tuple[int, int]] = []
-        lists: list[int] = []
         for h, act in enumerate(self.acts):
-            dest = [r * READING_SIZE for r, reader in enumerate(self.readers) if self._listens(reader, h)]
             row = {
                 KIND: act.kind, MARKS_AT: self.marks_at[h], SUMS_AT: self.sums_at[h], WEIGHTS: self._address(act),
-                READING: self.readers.index(h) * READING_SIZE if h in self.readers else -1, FIXED_AT: fixed_at[h],
-                N_COLUMNS: 0 if act.reads is None else act.reads.n_channels, N_MAP_BIASED: _n_map_biased(act),
-                DEST_AT: len(lists), DEST_END: len(lists) + len(dest),
+                READING: reading_of.get(h, -1), FIXED_AT: fixed_at[h], N_MAP_BIASED: _n_map_biased(act),
+                N_COLUMNS: 0 if act.reads is None else act.reads.n_channels,
             }  # fmt: skip
             acts[h, list(row)] = list(row.values())
             acts[h, NUMBERS : NUMBERS + len(act.numbers)] = act.numbers
-            lists += dest
-        for h, name in enumerate([*self.stage_of, self.network.input_name]):
-            acts[h, ROUTE_AT] = len(routes)
-            routes += self._routes(name)
-            acts[h, ROUTE_END] = len(routes)
+        for r, population in enumerate(self.populations):
+            readings[r, ALONE_AT], readings[r, ALONE_END] = len(lists), len(lists) + population.sleepless.size
+            lists += population.sleepless.tolist()
+        return acts, readings, np.array(routes, np.int64).reshape(-1, 2), np.array(lists, np.int64)
+
+    def _reading_rows(self) -> np.ndarray:
+        readings = np.zeros((len(self.readers), READING_SIZE), np.int64)
         bias_at = offsets(self.acts[h].reads.n_channels for h in self.readers)
         for r, h in enumerate(self.readers):
             current, bias = self.acts[h].reads, self._bias(h)
-            alone = self.network.handlers[h].sleepless if r < self.n_populations else np.empty(0, np.int64)
+            alone = bias[self.network.handlers[h].sleepless] if r < self.n_populations else bias[:0]
             row = {
                 X_AT: self.x_at[r], PLACE_AT: self.place_at[r], N_PLACES: self._n_places(h), OWNER: h * ACT_SIZE,
                 N_CHANNELS: current.n_channels, BIAS_AT: bias_at[r], READS_AS: self.acts[h].kind,
-                ALONE_AT: len(lists), ALONE_END: len(lists) + alone.size, N_BIASED: np.count_nonzero(bias),
-                N_BIASED_ALONE: np.count_nonzero(bias[alone]), IS_DRIVEN: (bias > 0).any(), EXPONENT: current.exponent,
-                CONSTANTS_AT: 4 * r, BUCKET: r + 1,
+                N_BIASED: np.count_nonzero(bias), N_BIASED_ALONE: np.count_nonzero(alone), CONSTANTS_AT: 4 * r,
+                IS_DRIVEN: (bias > 0).any(), EXPONENT: current.exponent, BUCKET: r + 1,
             }  # fmt: skip
             readings[r, list(row)] = list(row.values())
-            lists += alone.tolist()
-        return acts, readings, np.array(routes, np.int64).reshape(-1, 2), np.array(lists, np.int64)
+        return readings
+
+    def _routes(self, acts: np.ndarray) -> list[tuple[int, int]]:
+        """(handler, number of the port) of everyone who listens, source by source; the input comes last."""
+        heard: dict[str, list[tuple[int, int]]] = {}
+        for h, ports in enumerate(self.network.sources):
+            for port, source in ports.items():
+                heard.setdefault(source, []).append((h * ACT_SIZE, self.acts[h].ports.index(port)))
+        routes: list[tuple[int, int]] = []
+        for h, name in enumerate([*self.stage_of, self.network.input_name]):
+            acts[h, ROUTE_AT] = len(routes)
+            routes += heard.get(name, [])
+            acts[h, ROUTE_END] = len(routes)
+        return routes
+
+    def _dest(self, acts: np.ndarray) -> list[int]:
+        """The readings of what each handler writes: of those that read the current and were built after it joined."""
+        readings: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
+        for r, h in enumerate(self.readers):
+            told = (r * READING_SIZE, self.network.handlers[h].wakers)
+            readings.setdefault(id(self.acts[h].reads), []).append(told)
+        lists: list[int] = []
+        for h, handler in enumerate(self.network.handlers):
+            acts[h, DEST_AT] = len(lists)
+            lists += [r for r, wakers in readings.get(id(self.written_by(h)), ()) if handler.name in wakers]
+            acts[h, DEST_END] = len(lists)
+        return lists
 
     def _bias(self, h: int) -> np.ndarray:
         """What a population adds to its current; the other readers add nothing."""
@@ -210,17 +233,6 @@ class Plan:
         if act.kind == Kind.CLASSIFY:
             return _flat(act.weights)
         return np.concatenate([_flat(act.scales), _flat(act.biases)])
-
-    def _routes(self, name: str) -> Iterator[tuple[int, int]]:
-        """(stage, number of the port) of everyone who listens to a handler, or to the input."""
-        for stage, ports in enumerate(self.network.sources):
-            for port, heard in ports.items():
-                if heard == name:
-                    yield stage * ACT_SIZE, self.acts[stage].ports.index(port)
-
-    def _listens(self, reader: int, writer: int) -> bool:
-        handler, name = self.network.handlers[reader], self.network.handlers[writer].name
-        return self.acts[reader].reads is self.written_by(writer) and name in handler.wakers
 
     def written_by(self, h: int) -> Current | None:
         """The current that a handler adds to."""
