@@ -106,7 +106,7 @@ def test_additions_equal_an_independent_recount(name, data, request):
                 n = graph.n_steps if graph.is_still else 1
                 assert (counts.macs * n, counts.acs) == (added, 0), handler.name
             else:
-                assert (counts.acs, counts.unit_acs, counts.events_in) == (added, units, events), handler.name
+                assert (counts.event_acs, counts.acs, counts.events_in) == (added, units, events), handler.name
             checked += 1
     assert checked >= len(expected) / 3
 

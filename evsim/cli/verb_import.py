@@ -60,27 +60,33 @@ def import_(
 ) -> None:
     """Read a trained network out of a checkpoint, without executing its pickle, or record a PyTorch model of yours."""
     if from_torch is not None:
-        refuse(context, ("ema", "settings", "quantise", "input", "dataset"), "does not go with --from-torch")
+        refuse(
+            context,
+            ("ema", "key", "prefix", "settings", "quantise", "input", "dataset"),
+            "does not go with --from-torch",
+        )
         _record(locals())
         return
     refuse(context, _TORCH_ONLY, "goes with --from-torch")
     if file is None:
         raise EvsimError("import what? say a CHECKPOINT, or --from-torch FILE.py:FUNCTION for a model of your own")
-    _import(context, file, output, ema, settings, quantise, input, dataset)
+    _import(context, (file, ema, key, prefix), output, settings, (quantise, input, dataset))
 
 
 def _record(told: dict) -> None:
     from evsim.cli.from_torch import record
+    from evsim.outputs import check_outputs
 
     if told["file"] is not None and told["checkpoint"] is not None:
         raise EvsimError(f"two checkpoints, {told['file']} and {told['checkpoint']}: expected one")
     words = {name: told[name] for name in (*_TORCH_ONLY, "output")}
     words |= {"checkpoint": told["checkpoint"] or told["file"], "model": told["from_torch"]}
     words["shape"] = words.pop("example_shape")
+    check_outputs({"--output": told["output"]}, [words["checkpoint"], told["example"]])
     typer.echo(record(words))
 
 
-def _import(context, checkpoint, output, ema, settings, quantise, input, dataset) -> None:
+def _import(context, source: tuple, output: str, settings: list[str] | None, precision: tuple) -> None:
     from evsim.arithmetic.precision import BITS, check_precision
     from evsim.checkpoints.weights import write_weights
     from evsim.cli.weights_text import describe_weights
@@ -88,6 +94,7 @@ def _import(context, checkpoint, output, ema, settings, quantise, input, dataset
     from evsim.outputs import check_outputs
     from evsim.plain_text import plain
 
+    (checkpoint, ema, key, prefix), (quantise, input, dataset) = source, precision
     if quantise is not None:
         check_precision(quantise, "--quantise", tuple(BITS))
     else:
@@ -113,6 +120,7 @@ def _quantise(weights, precision: str, input: str | None, dataset: str | None) -
     yield from compare_precisions(weights, precision, recordings).lines()
 
 
+_CHECKPOINT_ONLY = ("ema", "key", "prefix", "settings", "quantise", "input", "dataset")
 _TORCH_ONLY = (
     "checkpoint", "build_args", "example", "example_shape", "axes", "allow_dense", "as_written", "allow_silent",
 )  # fmt: skip

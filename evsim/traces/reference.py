@@ -123,13 +123,13 @@ def arrange(spikes: np.ndarray, population: Population) -> np.ndarray:
     TraceError
         The sizes do not fit the population.
     """
-    n_steps = spikes.shape[0]
-    if spikes.size != n_steps * population.n_neurons or len(axes) != len(sizes):
-        raise TraceError(f"{population.name}: reference of shape {spikes.shape[1:]}, expected {population.shape}")
-    if population.reference_places is not None:
-        return spikes.reshape(n_steps, -1)[:, population.reference_places]
     sizes = dict(zip(population.axes.split(","), population.shape, strict=True))
     axes = population.reference_axes.replace("token", "row,col").split(",")
+    n_steps, places = spikes.shape[0], population.reference_places
+    if spikes.size != n_steps * population.n_neurons or (places is None and len(axes) != len(sizes)):
+        raise TraceError(f"{population.name}: reference of shape {spikes.shape[1:]}, expected {population.shape}")
+    if places is not None:
+        return spikes.reshape(n_steps, -1)[:, places]
     order = [axes.index(axis) + 1 for axis in population.axes.split(",")]
     return spikes.reshape(n_steps, *(sizes[axis] for axis in axes)).transpose(0, *order).reshape(n_steps, -1)
 
