@@ -215,7 +215,7 @@ def end_step(t, s):
                 for j in range(n):
                     is_full |= _keep(at + place * n + j, r, j, m)
                 n_reached += 1
-                if is_full:  # only where what came after a spike was kept: ready before anything arrives
+                if is_full and m.keeps:  # by what came after a spike: ready before anything arrives
                     m.carried[(m.now[CARRIED]) * 2] = r
                     m.carried[(m.now[CARRIED]) * 2 + 1] = place
                     m.now[CARRIED] += 1

@@ -218,16 +218,17 @@ def _send(n, m):
 @kernel(error_model="numpy")
 def _sample(m):
     """Keep the logits at even distances; when the list is full, every second goes and the distance doubles."""
-    n = m.now[N_CURVE]
+    n, width = m.now[N_CURVE], m.n_curve_columns
     if n == m.most_points:
-        for k in range(n // 2):
-            m.curve[k] = m.curve[2 * k]
         n //= 2
+        for k in range(n):
+            for column in range(width):
+                m.curve[k * width + column] = m.curve[2 * k * width + column]
         m.now[STRIDE] *= 2
-    m.curve[n * m.n_curve_columns] = m.now[DELIVERIES]
+    m.curve[n * width] = m.now[DELIVERIES]
     at = m.readings[m.readout + X_AT]
     for k in range(m.n_classes):
-        m.curve[n * m.n_curve_columns + 1 + k] = m.logits[k] + m.x[at + k] * m.logit_unit
+        m.curve[n * width + 1 + k] = m.logits[k] + m.x[at + k] * m.logit_unit
     m.now[N_CURVE] = n + 1
 
 
