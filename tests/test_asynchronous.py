@@ -12,6 +12,7 @@ from evsim.engine.network import INPUT
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.engine.twin import twin
+from evsim.errors import EvsimError
 from tests import naive_asynchronous
 from tests.contract import JIT, needs_jit, random_spikes, same_spikes
 from tests.nets import random_network, random_recording
@@ -51,6 +52,11 @@ def small_family(name, seed, precision="int16"):
     return fix(module.build(tensors, hp), precision)
 
 
+def network_for(seed, how):
+    """In fixed point; but whole sums are proved for one spike a neuron, and dyadic weights are as exact in float32."""
+    return random_network(seed) if how.refire else whole_network(seed)
+
+
 def play(network, recording, how):
     recorder = Recorder()
     return simulate_asynchronously(network, recording, how, [recorder]), recorder.sent
@@ -86,9 +92,9 @@ def assert_equals_twin(network, recording, how):
 @FEW
 @given(SEEDS, SEEDS, KINDS, ways())
 def test_random_networks_equal_the_slow_twin(net_seed, seed, kind, how):
-    network = whole_network(net_seed)
-    if how.refire:  # whole numbers are proved for one spike a neuron; dyadic weights are as exact in float32
-        kind, network = "binary" if kind == "real" else kind, random_network(net_seed)
+    network = network_for(net_seed, how)
+    if how.refire:
+        kind = "binary" if kind == "real" else kind
         n_tokens = network.handlers[-4].source.n_places
         assume(n_tokens & (n_tokens - 1) == 0)
     assert_equals_twin(network, random_recording(seed, n_steps=2, kind=kind), how)
@@ -179,7 +185,7 @@ def without_inhibition(network):
 @FEW
 @given(SEEDS, SEEDS, ways(("depth", "fifo", "random", "momentum")))
 def test_without_inhibition_every_schedule_sends_the_synchronous_set_of_spikes(net_seed, seed, how):
-    """Where no weight is negative, nobody fires twice, and what comes after a spike is lost, the order cannot matter.
+    """Where no weight or event is negative, none fires twice and what follows a spike is lost, order cannot matter.
 
     Let A be the synchronous set of spikes of a step and B that of any schedule; V at its beginning is the same.
 
@@ -196,7 +202,7 @@ def test_without_inhibition_every_schedule_sends_the_synchronous_set_of_spikes(n
     """
     how = Asynchrony(**(how.as_dict() | {"refire": False, "after_spike": "drop"}))
     network = without_inhibition(random_network(net_seed))
-    recording = random_recording(seed, kind="integer")
+    recording = random_recording(seed, kind="binary")
     result, sent = play(network, recording, how)
     _, theirs = play_synchronously(network, recording)
     assert_same_spikes(network, sent, theirs, len(recording))
@@ -209,7 +215,7 @@ def test_without_inhibition_every_schedule_sends_the_synchronous_set_of_spikes(n
 @FEW
 @given(SEEDS, SEEDS, st.sampled_from(["binary", "integer"]), ways())
 def test_every_spike_is_delivered_exactly_once_and_nobody_waits_at_the_end(net_seed, seed, kind, how):
-    network, recording = whole_network(net_seed), random_recording(seed, kind=kind)
+    network, recording = network_for(net_seed, how), random_recording(seed, kind=kind)
     result, sent = play(network, recording, how)
     n_spikes = 0
     for step, entered in enumerate(recording):
@@ -235,7 +241,7 @@ def test_every_spike_is_delivered_exactly_once_and_nobody_waits_at_the_end(net_s
 @given(SEEDS, SEEDS, ways(("fifo", "random", "momentum", "depth")))
 def test_additions_are_those_of_the_spikes_that_were_sent(net_seed, seed, how):
     """A projection's additions do not depend on the order: fan-out times the events that reached it."""
-    network, recording = whole_network(net_seed), random_recording(seed)
+    network, recording = network_for(net_seed, how), random_recording(seed)
     result, sent = play(network, recording, how)
     conv = network.handlers[0]
     ones = simulate(network, recording).ledger.total(conv.name)
@@ -261,7 +267,7 @@ def test_additions_are_those_of_the_spikes_that_were_sent(net_seed, seed, how):
 @FEW
 @given(SEEDS, SEEDS, ways())
 def test_the_same_seed_gives_the_same_run_on_any_state_of_the_network(net_seed, seed, how):
-    network, recording = whole_network(net_seed), random_recording(seed)
+    network, recording = network_for(net_seed, how), random_recording(seed)
     first, a = play(network, recording, how)
     simulate(network, random_recording(seed + 1))
     second, b = play(network, recording, how)
@@ -304,3 +310,10 @@ def test_in_silence_the_first_spikes_are_those_of_biases(net_seed, how):
         if (order == 0).any():
             [address] = spikes.address[order == 0]
             assert address % population.bias.size in alone[population.name]
+
+
+def test_a_neuron_that_fires_more_often_than_whole_sums_are_proved_for_is_refused():
+    how = Asynchrony(commit="crossing", refire=True)
+    recording = [random_spikes(np.random.default_rng(0), 72, 0.5, "integer")] * 2
+    with pytest.raises(EvsimError, match=r"--refire: a neuron fired \d+ times within a step"):
+        simulate_asynchronously(whole_network(0), recording, how)

@@ -32,6 +32,7 @@ from evsim.asynchronous.columns import (
     N_PLACES,
     OWNER,
     PLACE_AT,
+    QUEUED,
     READING_SIZE,
     RESET,
     STATE_READS,
@@ -42,7 +43,7 @@ from evsim.asynchronous.columns import (
 )
 from evsim.asynchronous.machine import as_value, machine
 
-__all__ = ["begin_step", "end_step", "is_ready", "potential", "reset_neuron", "rouse", "wake"]
+__all__ = ["begin_step", "end_step", "is_ready", "need_of", "potential", "reset_neuron", "rouse", "wake"]
 
 _MARGIN = 1e-6
 """More than what rounding to float32 can move a need by, as a share of its terms."""
@@ -105,6 +106,17 @@ def potential(i, r, j, m):
     return charge(m.v[i], m.x[i] + _bias_now(r, j, m), constants[2], constants)
 
 
+@kernel(error_model="numpy")
+def need_of(i, r, j, m):
+    """The x from which on neuron i is ready; after a spike it counts from there."""
+    constants = _constants(r, m)
+    if m.flags[i] & RESET:
+        late = m.base[i] if m.remembers else m.x[i]
+        need = needed(as_value(m.zero, constants[1]), m.zero, constants)
+        return as_value(m.zero, late + need - (np.float32(_MARGIN) * abs(late) if m.is_float else 0))
+    return needed(m.v[i], _bias_now(r, j, m), constants)
+
+
 @kernel(error_model="numpy", forceinline=True)
 def is_ready(i, r, j, m):
     """Whether neuron i is at or above its threshold."""
@@ -119,9 +131,7 @@ def reset_neuron(i, r, m):
     if m.remembers:
         m.base[i] = m.x[i]
         if m.refires:
-            constants = _constants(r, m)
-            need = needed(as_value(m.zero, constants[1]), m.zero, constants)
-            m.need[i] = m.x[i] + need - (np.float32(_MARGIN) * abs(m.x[i]) if m.is_float else 0)
+            m.need[i] = need_of(i, r, 0, m)
 
 
 @kernel(error_model="numpy")
@@ -139,7 +149,7 @@ def wake(r, place, m):
         else:
             for _ in range(n_missed):
                 m.v[at + j] = charge(m.v[at + j], m.bias[bias_at + j], constants[2], constants)
-        if not m.flags[at + j] & RESET:
+        if m.flags[at + j] == 0:
             m.need[at + j] = needed(m.v[at + j], _bias_now(r, j, m), constants)
     n_alone = m.readings[r + ALONE_END] - m.readings[r + ALONE_AT]
     m.acts[owner + UPDATES] += n_missed * (n - n_alone)
@@ -160,24 +170,22 @@ def begin_step(m):
 @kernel(error_model="numpy")
 def rouse(r, m):
     """The positive biases of a population act: needs shrink, and what comes after a spike grows."""
-    step, constants = m.now[STEP], _constants(r, m)
+    step = m.now[STEP]
     n, at, p = m.readings[r + N_CHANNELS], m.readings[r + X_AT], m.readings[r + PLACE_AT]
     m.readings[r + BIAS_ON] = 1
     for place in range(m.readings[r + N_PLACES]):
         if m.places[p + place] == step:
             for j in range(n):
                 i, bias = at + place * n + j, m.bias[m.readings[r + BIAS_AT] + j]
-                if bias > 0 and not m.flags[i] & RESET:
-                    m.need[i] = needed(m.v[i], bias, constants)
-                elif bias > 0 and m.remembers:
+                if bias > 0 and m.flags[i] & RESET and m.remembers:
                     m.base[i] -= bias
-                    if m.refires:
-                        m.need[i] -= bias
+                if bias > 0 and not m.flags[i] & QUEUED and (m.refires or not m.flags[i] & RESET):
+                    m.need[i] = need_of(i, r, j, m)
         else:
             for k in range(m.readings[r + ALONE_AT], m.readings[r + ALONE_END]):
                 i, j = at + place * n + m.lists[k], m.lists[k]
-                if not m.flags[i] & RESET:
-                    m.need[i] = needed(m.v[i], m.bias[m.readings[r + BIAS_AT] + j], constants)
+                if m.flags[i] == 0:
+                    m.need[i] = need_of(i, r, j, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
@@ -215,7 +223,7 @@ def end_step(t, s):
                 for j in range(n):
                     is_full |= _keep(at + place * n + j, r, j, m)
                 n_reached += 1
-                if is_full:  # only where what came after a spike was kept: ready before anything arrives
+                if is_full and m.keeps:  # by what came after a spike: ready before anything arrives
                     m.carried[(m.now[CARRIED]) * 2] = r
                     m.carried[(m.now[CARRIED]) * 2 + 1] = place
                     m.now[CARRIED] += 1

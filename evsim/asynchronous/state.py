@@ -95,7 +95,7 @@ def new_state(plan: Plan, how: Asynchrony, largest_input: int) -> State:
         marks=np.zeros(plan.marks_at[-1] + 1, np.uint8),
         sums=np.zeros(plan.sums_at[-1] + 1, plan.wide),
         scratch=np.zeros(plan.widest + 1, plan.value),
-        carried=np.zeros((plan.place_at[plan.n_populations] + 1 if how.remembers else 1, 2), np.int64),
+        carried=np.zeros((plan.place_at[plan.n_populations] + 1, 2), np.int64),
         relayed=np.zeros((2 * sum(act.n_outputs for act in plan.acts) + 16, 3), np.int64),
         waiting=np.zeros(n_waiting, np.int64),
         heap_key=np.zeros(n_heap, np.float64),

@@ -25,6 +25,7 @@ from evsim.asynchronous.columns import (
     BUCKET,
     CARRIED,
     COMPARISONS,
+    CONSTANTS_AT,
     CURSOR,
     DECIDED,
     DELIVERIES,
@@ -66,7 +67,7 @@ from evsim.asynchronous.columns import (
 )
 from evsim.asynchronous.delivery import deliver
 from evsim.asynchronous.machine import machine
-from evsim.asynchronous.membranes import begin_step, is_ready, potential, reset_neuron, rouse, wake
+from evsim.asynchronous.membranes import begin_step, is_ready, need_of, potential, reset_neuron, rouse, wake
 from evsim.asynchronous.products import prepare_map
 from evsim.asynchronous.settle import change_map, classify, mean, pool_currents
 from evsim.asynchronous.spread import touch
@@ -90,6 +91,8 @@ def _start_waiting(i, r, j, m):
     m.acts[owner + QUEUE_OPS] += 1
     if m.commits_at_crossing:
         reset_neuron(i, r, m)
+    else:
+        m.need[i] = m.never  # until its turn comes: what reaches it meanwhile has nothing to find out
     push(i, m.readings[r + BUCKET], key, m)
 
 
@@ -188,8 +191,10 @@ def _choose(m):
             m.acts[owner + QUEUE_OPS] += 1
             if not m.commits_at_crossing:
                 m.acts[owner + COMPARISONS] += 1
-                if not is_ready(e, r, (e - m.readings[r + X_AT]) % m.readings[r + N_CHANNELS], m):
+                j = (e - m.readings[r + X_AT]) % m.readings[r + N_CHANNELS]
+                if potential(e, r, j, m) < m.constants[m.readings[r + CONSTANTS_AT]]:
                     m.now[WITHDRAWN] += 1
+                    m.need[e] = need_of(e, r, j, m)
                     continue
                 reset_neuron(e, r, m)
             m.acts[owner + EVENTS_OUT] += 1
@@ -218,16 +223,17 @@ def _send(n, m):
 @kernel(error_model="numpy")
 def _sample(m):
     """Keep the logits at even distances; when the list is full, every second goes and the distance doubles."""
-    n = m.now[N_CURVE]
+    n, width = m.now[N_CURVE], m.n_curve_columns
     if n == m.most_points:
-        for k in range(n // 2):
-            m.curve[k] = m.curve[2 * k]
         n //= 2
+        for k in range(n):
+            for column in range(width):
+                m.curve[k * width + column] = m.curve[2 * k * width + column]
         m.now[STRIDE] *= 2
-    m.curve[n * m.n_curve_columns] = m.now[DELIVERIES]
+    m.curve[n * width] = m.now[DELIVERIES]
     at = m.readings[m.readout + X_AT]
     for k in range(m.n_classes):
-        m.curve[n * m.n_curve_columns + 1 + k] = m.logits[k] + m.x[at + k] * m.logit_unit
+        m.curve[n * width + 1 + k] = m.logits[k] + m.x[at + k] * m.logit_unit
     m.now[N_CURVE] = n + 1
 
 

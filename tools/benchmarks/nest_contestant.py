@@ -3,7 +3,7 @@
 Its neurons are continuous in time. `iaf_psc_delta` with the membrane time constant 1 ms / ln 2 halves V in a step of
 1 ms and adds what arrived, so that halved weights and biases make it the LIF of evsim with tau = 2, with no refractory
 period. A spike takes the step that a delay lasts at least, so a layer lags behind the one before it by a step; biases
-are a current that begins with a layer's first step. NEST computes in float64.
+are a constant current from a layer's first step on. NEST computes in float64.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Nest:
             for address in events:
                 times[int(address)].append(float(step + 1))
         source = nest.Create("spike_generator", len(times), [{"spike_times": t} for t in times])
-        self._recorders = []
+        self._groups = []
         for layer in self._layers:
             neuron = {
                 "tau_m": tau, "C_m": 1.0, "E_L": 0.0, "V_m": 0.0, "V_reset": 0.0, "V_th": float(layer.v_threshold),
@@ -68,27 +68,21 @@ class Nest:
                 pairs[:, 0] + first[0], pairs[:, 1] + first[1], "one_to_one",
                 {"weight": 0.5 * weight.astype(float), "delay": np.ones(weight.size)},
             )  # fmt: skip
-            # in a step of 1 ms a constant current I adds I tau (1 - 1/2): half of the bias
-            currents = nest.Create("step_current_generator", layer.bias.size)
-            amplitude = layer.bias.astype(float) / tau
-            for one, value in zip(currents, amplitude, strict=True):
-                one.set(amplitude_times=[float(layer.number)], amplitude_values=[value])
-            channel = np.arange(layer.n_out) % layer.bias.size
-            nest.Connect(
-                channel + currents[0].global_id, np.arange(layer.n_out) + first[1], "one_to_one",
-                {"weight": np.ones(layer.n_out), "delay": np.ones(layer.n_out)},
-            )  # fmt: skip
             recorder = nest.Create("spike_recorder")
             nest.Connect(group, recorder)
-            self._recorders.append((recorder, first[1]))
+            self._groups.append((group, recorder, first[1]))
             source = group
 
     def run(self) -> list[list[np.ndarray]]:
         """Addresses of the spikes of each layer, step by step."""
         n_steps = len(self._recording)
-        self._nest.Simulate(float(n_steps + len(self._layers) + 2))
+        for layer, (group, _, _) in zip(self._layers, self._groups, strict=True):
+            self._nest.Simulate(1.0)
+            # in a step of 1 ms a constant current I adds I tau (1 - 1/2): half of the bias
+            group.set(I_e=np.resize(layer.bias, layer.n_out).astype(float) * log(2.0))
+        self._nest.Simulate(float(n_steps + 1))
         sent = []
-        for layer, (recorder, first) in zip(self._layers, self._recorders, strict=True):
+        for layer, (_, recorder, first) in zip(self._layers, self._groups, strict=True):
             found = recorder.get("events")
             step = np.rint(found["times"]).astype(int) - layer.number - 1
             sent.append([np.sort(found["senders"][step == s] - first).astype(np.int32) for s in range(n_steps)])
