@@ -162,11 +162,6 @@ class Population:
         """v_threshold, v_reset, rate and leak; in whole numbers v_threshold, v_reset, m and r of a rate m / 2^r."""
         return self._constants
 
-    @property
-    def sleep_rate(self) -> np.ndarray:
-        """The rate of each channel at a step that its place slept through; 0 where it never sleeps."""
-        return self._sleep_rate
-
     def asynchronous(self) -> Act:
         """A neuron decides whenever something is added to it."""
         return Act(Kind.FIRE, reads=self.current)
