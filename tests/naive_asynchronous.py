@@ -14,6 +14,7 @@ import numpy as np
 from evsim.arithmetic.precision import FLOAT
 from evsim.engine.network import INPUT, Network
 from evsim.engine.spikes import Spikes
+from evsim.handlers.acts import Kind
 
 
 @dataclass
@@ -39,6 +40,12 @@ def run(network: Network, recording, how) -> Done:
         done.logits.append(logits)
         total = total + logits.astype(np.float64)
     return done
+
+
+def _told(handler, spikes):
+    """A pool or an attention takes sets of neurons: a second spike of one is absorbed."""
+    counts = handler.asynchronous().kind in (Kind.PROJECT, Kind.PASS, Kind.MEAN_SPIKES)
+    return spikes if counts else Spikes(spikes.address)
 
 
 class SplitMix:
@@ -171,7 +178,7 @@ class Step:
                 payload = np.array([told[a] for a in sorted(told)], np.int32)
                 sent[handler.name] = Spikes(address, None if (payload == 1).all() else payload)
                 continue
-            inbox = {port: sent[source] for port, source in ports.items() if len(sent[source])}
+            inbox = {port: _told(handler, sent[source]) for port, source in ports.items() if len(sent[source])}
             if inbox or getattr(handler, "wakers", ()):
                 sent[handler.name], _ = handler.handle(0, inbox)
             else:
