@@ -94,7 +94,7 @@ def network():
 def test_the_report_says_how_it_ran(evsim, network):
     code, out, _ = evsim(*ASYNCHRONOUS, "--schedule", "random", "--seed", "5", "--group", "all", "--json")
     told = json.loads(out)
-    assert (code, told["schema"], told["mode"]) == (0, "evsim-run/1", "asynchronous")
+    assert (code, told["mode"]) == (0, "asynchronous")
     found = told["asynchronous"]
     assert {name: found[name] for name in ("schedule", "seed", "group", "commit", "bias", "refire", "after_spike")} == {
         "schedule": "random", "seed": 5, "group": None, "commit": "delivery", "bias": "start", "refire": False,
@@ -177,7 +177,7 @@ def test_a_damaged_order_is_refused(evsim, tmp_path):
             n = group["step"].size
             del group["order"]
             group["order"] = broken if broken.size == 3 else np.resize(broken, n)
-        with pytest.raises(TraceError, match="head_lif: an order"):
+        with pytest.raises(TraceError, match="head_lif"):
             read_trace(path)
 
 
