@@ -16,6 +16,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "Asynchrony": "asynchronous.options",
     "AuditReport": "api.audit_report",
     "Counts": "api.counts",
     "EvsimError": "errors",

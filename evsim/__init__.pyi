@@ -8,6 +8,7 @@ from evsim.api.load import load as load
 from evsim.api.run import Run as Run
 from evsim.api.trained_network import TrainedNetwork as TrainedNetwork
 from evsim.api.verify import verify as verify
+from evsim.asynchronous.options import Asynchrony as Asynchrony
 from evsim.engine.spikes import Spikes as Spikes
 from evsim.errors import EvsimError as EvsimError
 from evsim.loading.zoo import bundled as bundled

@@ -19,6 +19,7 @@ from evsim.recordings import (
     read_recording,
     to_steps,
 )
+from evsim.recordings.binning import split_by_number, split_by_time
 
 DATA = Path(__file__).parent / "data"
 
@@ -174,3 +175,42 @@ def test_wrong_channels_and_steps_are_refused():
         to_steps(events([0], [0], [0], [0]), 0, 2, 5, 7)
     with pytest.raises(RecordingError, match=r"5x7.*6x7"):
         to_steps(events([0], [0], [0], [0]), 1, 2, 6, 7)
+
+
+# --- arrival ----------------------------------------------------------------------------------------------------------
+
+
+def naive_arrival(recording, spikes, split_by, moved):
+    """For each step its addresses by the index of the last event that `moved` brings there, one event at a time."""
+    edges = {"number": split_by_number, "time": split_by_time}[split_by](recording.t, len(spikes))
+    orders = []
+    for step, events in enumerate(spikes):
+        last = {}
+        for i in range(edges[step], edges[step + 1]):
+            for address in moved(int(recording.y[i]), int(recording.x[i]), int(recording.p[i])):
+                last[address] = i
+        orders.append(sorted(range(len(events)), key=lambda k: last[int(events.address[k])]))
+    return orders
+
+
+@pytest.mark.parametrize("split_by", ["number", "time"])
+@pytest.mark.parametrize(
+    ("fit", "shape", "moved"),
+    [
+        (None, (6, 8, 2), lambda y, x, p: [(y * 8 + x) * 2 + p]),
+        (Fit(downsample=2), (3, 4, 2), lambda y, x, p: [(y // 2 * 4 + x // 2) * 2 + p]),
+        (Fit(crop="centre"), (4, 4, 2), lambda y, x, p: [((y - 1) * 4 + x - 2) * 2 + p] * (0 < y < 5 and 1 < x < 6)),
+        (Fit(pad=True), (8, 8, 2), lambda y, x, p: [((y + 1) * 8 + x) * 2 + p]),
+        (Fit(channels="on_off_sum"), (6, 8, 3), lambda y, x, p: [(y * 8 + x) * 3 + p, (y * 8 + x) * 3 + 2]),
+    ],
+)
+def test_a_count_arrives_with_its_last_event(rng, fit, shape, moved, split_by):
+    n = 300
+    t = np.sort(rng.integers(0, 5000, n))
+    x, y, p = (rng.integers(0, most, n).astype(np.int32) for most in (8, 6, 2))
+    recording = EventRecording(t, x, y, p.astype(np.int8), (6, 8), "made up")
+    height, width, n_channels = shape
+    steps = to_steps(recording, 3, n_channels, height, width, split_by, fit)
+    found = [order.tolist() for order in steps.arrival()]
+    assert found == naive_arrival(recording, steps.spikes, split_by, moved)
+    assert sum(map(len, found)) > 30

@@ -14,6 +14,7 @@ FLOORS = (
     "arithmetic",
     "engine",
     "handlers",
+    "asynchronous",
     "recordings",
     "checkpoints",
     "networks",

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from tests.contract import dyadic
-from tools.benchmarks.naive import Evsim, Scatter, compare
+from tools.benchmarks.brian_contestant import Brian
+from tools.benchmarks.naive import Evsim, EvsimOneByOne, Scatter, compare
+from tools.benchmarks.nest_contestant import Nest
 from tools.benchmarks.sanafe_contestant import SanaFe
 from tools.benchmarks.small_network import Layer, read_layers, read_recordings
+from tools.benchmarks.workload import Unavailable
 
 
 @pytest.fixture
@@ -44,6 +47,19 @@ def test_sana_fe_sends_the_spikes_of_evsim_again_and_again(small):
     for ours, again in zip(Evsim(*small).run(), theirs.run(), strict=True):
         for a, b in zip(ours, again, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_spike_by_spike_evsim_sends_the_same(small):
+    assert [row.differing for row in compare([Evsim(*small), EvsimOneByOne(*small)], rounds=1)] == [0, 0]
+
+
+@pytest.mark.parametrize(("package", "contestant"), [("brian2", Brian), ("nest", Nest)])
+def test_clock_driven_simulators_send_the_spikes_of_evsim_again_and_again(small, package, contestant):
+    try:
+        theirs = contestant(*small)
+    except Unavailable:
+        pytest.skip(f"{package} cannot be imported here")
+    assert [row.differing for row in compare([Evsim(*small), theirs], rounds=2)] == [0, 0]
 
 
 def test_the_bundled_layers_and_recordings_fit():

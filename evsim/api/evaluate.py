@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evsim.api.trained_network import TrainedNetwork
+from evsim.asynchronous.options import Asynchrony
 from evsim.evaluation.dataset import Dataset, FindOptions, find_dataset
 from evsim.evaluation.evaluate import Choice, Evaluation
 from evsim.evaluation.examiner import Examiner, Plan
@@ -32,6 +33,7 @@ def evaluate(
     class_order: str | None = None,
     workers: int | None = None,
     watch: Callable[[Outcome], None] | None = None,
+    asynchronous: Asynchrony | None = None,
 ) -> EvaluationReport:
     """The accuracy of a network on a dataset, with its 95 % interval, and the mean of every count.
 
@@ -56,6 +58,8 @@ def evaluate(
         Threads; as many as cores when left out. Entries of a sequence are fetched by one thread at a time.
     watch : callable, optional
         Is shown each outcome.
+    asynchronous : Asynchrony, optional
+        Spike by spike, without layer barriers, in this order (docs/asynchronous.md).
 
     Returns
     -------
@@ -67,10 +71,9 @@ def evaluate(
         The dataset cannot be read, or does not fit the network.
     """
     preparation = Preparation(split_by, fit)
-    evaluation = evaluation_of(
-        network, dataset, preparation, Choice(limit, shuffle_seed), root=root, split=split, normalise=normalise,
-        class_order=class_order,
-    )  # fmt: skip
+    told = {"root": root, "split": split, "normalise": normalise, "class_order": class_order}
+    told["asynchronous"] = asynchronous
+    evaluation = evaluation_of(network, dataset, preparation, Choice(limit, shuffle_seed), **told)
     return evaluation.run(Threads(workers), watch=watch)
 
 
@@ -88,16 +91,17 @@ def evaluation_of(
     order: str = "stage",
     crop_pct: float | None = None,
     precision: str | None = None,
+    asynchronous: Asynchrony | None = None,
 ) -> Evaluation:
     """A network before a dataset, ready to run with any crew and journal."""
     found = _found(dataset, root, FindOptions(split, download, class_order))
     if isinstance(network, TrainedNetwork):
-        plan = Plan(network.origin["file"], found.kind, preparation, normalise, order, crop_pct, network.precision)
+        how = (normalise, order, crop_pct, network.precision, asynchronous)
+        plan = Plan(network.origin["file"], found.kind, preparation, *how)
         examiner = Examiner(plan, network.network, network.weights, network.origin["sha256"])
         return Evaluation(plan, found, choice, examiner)
-    return Evaluation(
-        Plan(os.fspath(network), found.kind, preparation, normalise, order, crop_pct, precision), found, choice
-    )
+    how = (normalise, order, crop_pct, precision, asynchronous)
+    return Evaluation(Plan(os.fspath(network), found.kind, preparation, *how), found, choice)
 
 
 def _found(dataset: object, root: str | None, options: FindOptions) -> Dataset:

@@ -75,6 +75,11 @@ class Run:
         return self.report.n_steps
 
     @property
+    def asynchronous(self) -> dict | None:
+        """Of a run without layer barriers: its options, deliveries, barriers, decision and what was left undone."""
+        return self.report.asynchronous
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed about the recording, or done to it."""
         return tuple(self.report.notes)
@@ -106,6 +111,10 @@ class Run:
     def audited(self) -> AuditedRun:
         """The run as counting conventions see it."""
         self._need_spikes()
+        if self.report.asynchronous is not None:
+            raise EvsimError(
+                "conventions count a synchronous run, and this one has no layer barriers: counts.to_dict()"
+            )
         log = log_for(self.network)
         for name in (INPUT, *(handler.name for handler in self.network.handlers)):
             for step in range(self.n_steps):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from evsim.api.html import facts
 from evsim.api.recordings import steps_of
 from evsim.api.run import Run
+from evsim.asynchronous.options import Asynchrony
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.errors import EvsimError
@@ -90,6 +91,7 @@ class TrainedNetwork:
         threads: int = 1,
         keep_spikes: bool = True,
         watch: Callable | None = None,
+        asynchronous: Asynchrony | None = None,
     ) -> Run | list[Run]:
         """Run a recording event by event.
 
@@ -121,6 +123,8 @@ class TrainedNetwork:
             Without, the run has counts and logits only: the spikes of a large network take much memory.
         watch : callable, optional
             Makes an observer of the run, see `evsim.runs.run.run`.
+        asynchronous : Asynchrony, optional
+            Spike by spike, without layer barriers, in this order (docs/asynchronous.md).
 
         Returns
         -------
@@ -133,19 +137,20 @@ class TrainedNetwork:
         """
         if order not in ("step", "stage"):
             raise EvsimError(f"--order {order}: expected step or stage")
+        if asynchronous is not None and (order != "stage" or threads != 1):
+            raise EvsimError("asynchronous: order and threads mean nothing to such a run, leave them out")
         if preparation is None:
             reading = ReadOptions(layout, sensor, None, unit, normalise, axes=axes, drop_outside=drop_outside)
             preparation = Preparation(split_by, fit, index, crop_pct, reading)
         runs = [
-            self._run(steps, origin, order, threads, keep_spikes, watch)
+            self._run(steps, origin, keep_spikes, order=order, threads=threads, watch=watch, asynchronous=asynchronous)
             for steps, origin in steps_of(self.network, self.weights, recording, preparation)
         ]
         return runs[0] if len(runs) == 1 else runs
 
-    def _run(self, steps, origin: dict, order: str, threads: int, keep_spikes: bool, watch) -> Run:
+    def _run(self, steps, origin: dict, keep_spikes: bool, **how) -> Run:
         kept = None if keep_spikes else ()
-        origins = self.origin, origin
-        finished = run_steps(self.network, self.weights, steps, origins, kept, order, watch, threads)
+        finished = run_steps(self.network, self.weights, steps, (self.origin, origin), kept, **how)
         return Run(self.network, finished, keep_spikes)
 
     def __repr__(self) -> str:

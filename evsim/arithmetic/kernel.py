@@ -10,11 +10,17 @@ from evsim.arithmetic.kernel_cache import compiled
 
 __all__ = ["kernel"]
 
+_ASYNCHRONOUS = (
+    "columns", "delivery", "machine", "membranes", "products", "relays", "rows", "settle", "spread", "waiting",
+)  # fmt: skip
+"""The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
     "arithmetic/lanes.py",
     "arithmetic/whole_lanes.py",
     "handlers/projections/gather.py",
     "handlers/neuron_forms/arithmetic.py",
+    "handlers/acts.py",
+    *(f"asynchronous/{name}.py" for name in _ASYNCHRONOUS),
 )
 """Files, seen from the package's folder, whose kernels are compiled into those of other files."""
 

@@ -139,6 +139,8 @@ def _nothing_on_zero(run: AuditedRun) -> Claim:
     words = f"each of {totals.acs:,} additions was caused by an event"
     if any(x.geometry.n_sleepless is None for x in _populations(run)):
         return Claim(claim, False, f"{words}; products and updates without one are not in a trace of version 1")
+    if totals.membrane_adds:
+        return Claim(claim, False, f"{words}; updates without one are not told apart in a run without layer barriers")
     on_zero = totals.zero_macs + totals.silent_updates
     share = on_zero / (operations(totals) or 1)
     if totals.macs:

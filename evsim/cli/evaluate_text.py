@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from evsim.arithmetic.precision import FLOAT
+from evsim.cli.run_text import order_in_words
 from evsim.cli.terminal import console as make_console
 from evsim.engine.ledger import with_former_names
 from evsim.evaluation.report import EvaluationReport, Share
@@ -66,6 +67,8 @@ def _facts(report: EvaluationReport) -> Iterator[str]:
     yield from (f"note        {note}" for note in report.notes)
     if identity["options"].get("precision", FLOAT) != FLOAT:
         yield f"precision   {identity['options']['precision']}, in fixed point"
+    if identity["options"].get("asynchronous"):
+        yield f"mode        asynchronous: {order_in_words(identity['options']['asynchronous'])}"
     if report.n_broken:
         yield f"broken      {report.n_broken:,} recordings could not be read; every number is about the others"
         yield from (f"            {broken['id']}: {broken['error']}" for broken in report.broken[:5])

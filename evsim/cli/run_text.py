@@ -12,7 +12,7 @@ from evsim.arithmetic.precision import FLOAT
 from evsim.cli.terminal import console as make_console
 from evsim.runs.run_report import LayerRow, RunReport
 
-__all__ = ["print_json", "print_report"]
+__all__ = ["order_in_words", "print_json", "print_report"]
 
 
 def print_json(report: RunReport) -> None:
@@ -44,6 +44,8 @@ def _loaded(report: RunReport) -> Iterator[str]:
     yield from (f"note        {note}" for note in report.notes)
     if report.precision != FLOAT:
         yield f"precision   {report.precision}, in fixed point"
+    if report.asynchronous:
+        yield f"mode        asynchronous: {order_in_words(report.asynchronous)}"
 
 
 def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
@@ -54,6 +56,8 @@ def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
         both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
         found_by = f"found out with {totals['order_ands']:,} ANDs of 64 bits"
         yield from (f"additions that each order of the attention's products would have cost: {both}; {found_by}", "")
+    if report.asynchronous:
+        yield from _without_barriers(report.asynchronous, totals["membrane_adds"])
     yield f"prediction  {_prediction(report)}"
     yield "logits      " + "  ".join(f"{value:.4f}" for value in report.logits)
     memory = f", peak memory {report.peak_memory_bytes / 1e6:.0f} MB" if report.peak_memory_bytes else ""
@@ -61,6 +65,32 @@ def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     yield f"time        {report.wall_seconds:.3f} s for {report.n_steps} steps, {prepared}{memory}"
     if trace_path:
         yield f"trace       {trace_path}"
+
+
+def order_in_words(how: dict) -> str:
+    """The options of an asynchronous run, those that differ from what is usual or matter."""
+    group = "everything that waits" if how["group"] is None else f"{how['group']:,} a group"
+    words = [f"schedule {how['schedule']}"]
+    if how["schedule"] != "layer":
+        words += [group, f"commit at {how['commit']}", f"positive biases {how['bias']}"]
+    words += [f"seed {how['seed']}"] * (how["schedule"] == "random") + ["refire"] * how["refire"]
+    words += ["what follows a spike is kept"] * (how["after_spike"] == "keep")
+    return ", ".join(words)
+
+
+def _without_barriers(told: dict, membrane_adds: int) -> Iterator[str]:
+    yield (
+        f"delivered   {told['deliveries']:,} spikes and input events, {membrane_adds:,} additions to membranes; "
+        f"{told['withdrawn']:,} withdrawn, {told['most_waiting']:,} waited at most"
+    )
+    decision, undone = told["decision"], told["undone"]
+    yield f"decision    after {decision['delivery']:,} deliveries, {100 * decision['share']:.1f} % of them"
+    yield f"barriers    {', '.join(told['barriers']) or 'none'}"
+    if undone is not None:
+        yield (
+            f"undone      {undone['waiting']:,} spikes that waited, {undone['steps']} steps with "
+            f"{undone['input_events']:,} input events"
+        )
 
 
 def _prediction(report: RunReport) -> str:

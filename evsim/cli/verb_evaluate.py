@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evsim.cli.asynchrony import takes_asynchrony
 from evsim.cli.options import Order, Precision, WeightsPath
 from evsim.cli.reading import reads_recordings
 from evsim.errors import EvsimError
@@ -19,9 +20,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 @reads_recordings("index")
+@takes_asynchrony
 def evaluate(
     context: typer.Context,
     preparation,
+    how,
     dataset: Annotated[
         str,
         typer.Option(
@@ -73,8 +76,8 @@ def evaluate(
     if dataset not in dataset_names():
         refuse(context, ("root", "download"), f"is for a dataset with a name ({', '.join(dataset_names())})")
     told = {"root": root, "split": split, "download": download, "class_order": class_order}
-    how = {"order": order, "precision": precision, "crop_pct": preparation.crop_pct}
-    evaluation = evaluation_of(weights, dataset, preparation, Choice(limit, shuffle_seed), **told, **how)
+    told |= {"order": order, "precision": precision, "crop_pct": preparation.crop_pct, "asynchronous": how}
+    evaluation = evaluation_of(weights, dataset, preparation, Choice(limit, shuffle_seed), **told)
     outputs = {"--json": None if json == "-" else json, "--csv": csv, "--journal": journal}
     protect_inputs(outputs, (weights,), {item.path for item in evaluation.dataset.items})
     crew = Cluster(scheduler) if scheduler else Threads(workers)

@@ -27,7 +27,9 @@ def raster(
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Picture: .pdf, .svg or .png.")] = "raster.pdf",
     layer: Annotated[list[str] | None, typer.Option("--layer", "-l", help="Name or pattern; may be repeated.")] = None,
-    by: Annotated[str | None, typer.Option(help="Group neurons by channel, token, head, row or col.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Group neurons by channel, token, head, row, col; order: spikes in sequence.")
+    ] = None,
     style: Annotated[str, typer.Option(help="dots, density, or auto: marks where they have room.")] = "auto",
     scale: Annotated[
         str, typer.Option(help="Colours and rates end at one value (shared) or each at its own (panel).")

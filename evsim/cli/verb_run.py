@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evsim.cli.asynchrony import takes_asynchrony
 from evsim.cli.options import Order, Precision, Threads, WeightsPath, parse_threads
 from evsim.cli.reading import READING, reads_recordings
 from evsim.errors import EvsimError
@@ -28,9 +29,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 @reads_recordings()
+@takes_asynchrony
 def run(
     context: typer.Context,
     preparation,
+    how,
     weights: WeightsPath = "sdt-nmnist",
     input: Annotated[str | None, typer.Option("--input", "-i", help="Recording; a bundled one when left out.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
@@ -66,7 +69,7 @@ def run(
     refuse(context, STREAM_ONLY, "goes with --follow FILE")
     protect_inputs({"--trace": trace}, (weights,), [input] if input else None)
     net = evsim.load(weights, precision=precision)
-    shown = {"order": order, "threads": n_threads, "watch": Progress}
+    shown = {"order": order, "threads": n_threads, "watch": Progress, "asynchronous": how}
     found = net.run(input, preparation=preparation, keep_spikes=trace is not None, **shown)
     if trace is not None:
         found.write_trace(trace)

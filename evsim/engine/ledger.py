@@ -76,6 +76,11 @@ class OpCounts(NamedTuple):
     queue_ops : int
         Events the handler took from the event queue plus those it put there, once for each edge they leave by.
         The recording's own events are charged to whoever takes them.
+    membrane_adds : int
+        Only in the asynchronous mode, where a projection adds to membranes and not to a current that its readers
+        share: additions to the membranes of a population, `acs` times the populations that read the current, and what
+        a pool or a mean of currents passes on. 0 in the synchronous mode, where a population takes the finished sum in
+        its update. Never part of `acs`: an addition of one weight to two membranes is one `acs` and two of these.
     acs_kv_first, acs_qk_first : int
         Not work, but what it was chosen from: the `acs` that Q (K^T V) and (Q K^T) V would each have cost for the
         spikes at hand. Zero everywhere but in spiking self-attention, where `acs` is the smaller of the two.
@@ -109,6 +114,7 @@ class OpCounts(NamedTuple):
     acs_qk_first: int = 0
     order_ands: int = 0
     dense_macs: int = 0
+    membrane_adds: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts._make(map(operator.add, self, other))

@@ -17,7 +17,7 @@ from evsim.engine.pipeline import Sent, is_worth_threads, overlap
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError, RecordingError
 
-__all__ = ["Observer", "Result", "simulate"]
+__all__ = ["Observer", "Result", "check_logits", "check_places", "simulate"]
 
 
 LARGEST_INPUT = 1e10
@@ -90,7 +90,7 @@ def simulate(
     NetworkError
         A logit is not a finite number: sums overflowed, and nothing can be told from them.
     """
-    _check_places(network, recording)
+    check_places(network, recording)
     network.reset()
     ledger, n_steps = Ledger(), len(recording)
     steps = list(enumerate(recording))
@@ -103,12 +103,7 @@ def simulate(
             probe.show(name, step, spikes)
     readout = network.readout
     by_step = readout.logits_by_step(n_steps)
-    if not np.isfinite(by_step).all():
-        step, index = np.argwhere(~np.isfinite(by_step))[0]
-        raise NetworkError(
-            f"{network.name}: logit {index} of step {step} is {by_step[step, index]}, no finite number: the weights or "
-            "the input are too large for float32, so there is no prediction"
-        )
+    check_logits(network, by_step)
     return Result(readout.logits(n_steps), by_step, ledger, n_steps)
 
 
@@ -149,7 +144,7 @@ def _take_turn(network: Network, queue: EventQueue) -> Sent:
     return handler.name, step, spikes, counts + traffic
 
 
-def _check_places(network: Network, recording: Sequence[Spikes]) -> None:
+def check_places(network: Network, recording: Sequence[Spikes]) -> None:
     """Kernels trust what they are given; a still image is the same object at every step, and checked once."""
     n_places, seen = math.prod(network.input_shape), None
     for step, spikes in enumerate(recording):
@@ -176,6 +171,16 @@ def _check_step(step: int, address: np.ndarray, payload: np.ndarray | None, n_pl
         raise RecordingError(f"step {step}: input addresses {found}, the network has {n_places} input places")
     if payload is not None and not np.all(np.abs(payload) <= LARGEST_INPUT):  # NaN is not either
         raise RecordingError(f"step {step}: input values that are no numbers or above {LARGEST_INPUT:g}")
+
+
+def check_logits(network: Network, by_step: np.ndarray) -> None:
+    """Nothing can be told from sums that overflowed."""
+    if not np.isfinite(by_step).all():
+        step, index = np.argwhere(~np.isfinite(by_step))[0]
+        raise NetworkError(
+            f"{network.name}: logit {index} of step {step} is {by_step[step, index]}, no finite number: the weights or "
+            "the input are too large for float32, so there is no prediction"
+        )
 
 
 def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:

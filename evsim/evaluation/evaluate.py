@@ -132,6 +132,7 @@ class Evaluation:
                 "precision": self.examiner.network.precision,
                 "limit": choice.limit,
                 "shuffle_seed": choice.shuffle_seed,
+                "asynchronous": None if plan.asynchronous is None else plan.asynchronous.as_dict(),
             },
         }
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evsim.asynchronous.options import Asynchrony
 from evsim.checkpoints.weights import Weights, read_weights
 from evsim.engine.network import Network
-from evsim.engine.simulator import simulate
+from evsim.engine.simulator import Result, simulate
 from evsim.engine.twin import twin
 from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item, Reader, kind_module
@@ -24,6 +25,7 @@ from evsim.recordings.recording import Recording
 from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
 from evsim.runs.preparation import Preparation, fit_recording, read_options
+from evsim.runs.run import run_asynchronously
 
 __all__ = ["Examiner", "Plan"]
 
@@ -48,6 +50,8 @@ class Plan:
         take images only as large as the network's input.
     precision : {"float32", "int16", "int8"}, optional
         None takes what the weights file says.
+    asynchronous : Asynchrony, optional
+        Without layer barriers, in this order.
     """
 
     weights: str
@@ -57,6 +61,7 @@ class Plan:
     order: str = "stage"
     crop_pct: float | None = None
     precision: str | None = None
+    asynchronous: Asynchrony | None = None
 
 
 @dataclass(eq=False)
@@ -102,13 +107,21 @@ class Examiner:
         content, begin = content_of(item.path), time.perf_counter()
         try:
             steps = self.steps(item)
-            result = simulate(self.network, steps.spikes, order=self.plan.order)
+            result = self._simulate(steps)
         except (EvsimError, OSError) as error:
             seconds = time.perf_counter() - begin
             return Outcome(item.id, item.label, seconds=seconds, error=str(error), content=content)
         top = np.argsort(-result.logits, kind="stable")[:TOP].tolist()
-        counts = result.ledger.total().as_dict()
-        return Outcome(item.id, item.label, tuple(top), counts, time.perf_counter() - begin, content=content)
+        counts, seconds = result.ledger.total().as_dict(), time.perf_counter() - begin
+        without = result.as_dict() if self.plan.asynchronous else {}
+        told = {name: without.get(name) for name in ("deliveries", "withdrawn", "decision")}
+        told = {"content": content, "asynchronous": told if without else None}
+        return Outcome(item.id, item.label, tuple(top), counts, seconds, **told)
+
+    def _simulate(self, steps: Steps) -> Result:
+        if self.plan.asynchronous is None:
+            return simulate(self.network, steps.spikes, order=self.plan.order)
+        return run_asynchronously(self.network, steps, self.plan.asynchronous)
 
     def steps(self, item: Item) -> Steps:
         """Read a recording and cut it into the network's input."""

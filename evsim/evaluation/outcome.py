@@ -28,6 +28,8 @@ class Outcome:
         Why it could not be examined.
     content : str or None
         SHA-256 of the file that holds the recording, as it was examined; None where it could not be read at all.
+    asynchronous : dict or None
+        Without layer barriers: `deliveries`, `withdrawn` and the `decision` (`delivery`, `share`).
     """
 
     id: str
@@ -37,6 +39,7 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     content: str | None = None
+    asynchronous: dict | None = None
 
     @property
     def prediction(self) -> int | None:

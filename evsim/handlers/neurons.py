@@ -15,6 +15,7 @@ from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Neurons
 from evsim.handlers.projections.gather import Gathering, gather_tiles
 
@@ -155,6 +156,15 @@ class Population:
     def wakes_itself(self) -> bool:
         """Whether some neuron must be visited at each step although no event reaches it."""
         return self.sleepless.size > 0
+
+    @property
+    def constants_of_charge(self) -> tuple[float, float, float, float] | tuple[int, int, int, int]:
+        """v_threshold, v_reset, rate and leak; in whole numbers v_threshold, v_reset, m and r of a rate m / 2^r."""
+        return self._constants
+
+    def asynchronous(self) -> Act:
+        """A neuron decides whenever something is added to it."""
+        return Act(Kind.FIRE, reads=self.current)
 
     @property
     def geometry(self) -> Neurons:

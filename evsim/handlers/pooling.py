@@ -14,6 +14,7 @@ from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Pool
 from evsim.handlers.held_rows import HeldRows
 from evsim.handlers.window import Window
@@ -56,6 +57,11 @@ class SpikeMaxPool:
         height, width, n_channels = self.shape
         return Pool(self.n_inputs, height * width * n_channels, of_spikes=True)
 
+    def asynchronous(self) -> Act | None:
+        """The first spike of a window passes, later ones of the same step are absorbed; by square windows only."""
+        n, window = math.prod(self.shape), self.window.square()
+        return None if window is None else Act(Kind.POOL, (self.n_channels, *window), n_outputs=n, n_marks=n)
+
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the delivered spikes."""
         comparisons, n = _pool_spikes(
@@ -95,6 +101,11 @@ class PlaneDilation:
     def geometry(self) -> Pool:
         """What it says of itself to conventions."""
         return Pool(self.n_inputs, self.n_inputs, of_spikes=True)
+
+    def asynchronous(self) -> Act:
+        """The first spike that reaches a place passes there; later ones of the same step are absorbed."""
+        numbers = (self.n_inputs, self.n_channels, self.head_channels)
+        return Act(Kind.DILATE, numbers, n_outputs=self.n_inputs, n_marks=self.n_inputs)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Dilate the delivered spikes."""
@@ -156,6 +167,15 @@ class CurrentMaxPool:
     def geometry(self) -> Pool:
         """What it says of itself to conventions."""
         return Pool(self.n_inputs, self.target.n_places * self.target.n_channels, of_spikes=False)
+
+    def asynchronous(self) -> Act | None:
+        """A running maximum: only the change of a window's maximum travels on; by square windows only."""
+        target, window = self.target, self.window.square()
+        if window is None:
+            return None
+        numbers = (*window, self._finer)
+        n = target.n_places * target.n_channels
+        return Act(Kind.POOL_CURRENT, numbers, (), self.source, target, n_marks=target.n_places, n_sums=n)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""

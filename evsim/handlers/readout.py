@@ -11,6 +11,7 @@ from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Mean, Output, Synapses
 from evsim.handlers.window import Window
 
@@ -56,6 +57,12 @@ class TokenMean:
     def geometry(self) -> Mean:
         """What it says of itself to conventions."""
         return Mean(self.source.n_places, self.source.n_channels)
+
+    def asynchronous(self) -> Act:
+        """A running mean: each contribution is divided as it comes."""
+        by = self.target.exponent - self.source.exponent
+        numbers = (self.source.n_places, by, int(self._is_fixed))
+        return Act(Kind.MEAN, numbers, (), self.source, self.target, n_sums=2 * self.source.n_channels)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Average the current of `step`; sums in float64 or int64, so that their order does not show."""
@@ -158,6 +165,13 @@ class RealLinear:
         told = {"has_bias": self.has_bias, "is_linear": True, "is_once": self.is_once}
         return Synapses(Window(1, 1), n_in, n_out, **told)
 
+    def asynchronous(self) -> Act:
+        """A value that changes is multiplied again, the others are not."""
+        n_classes, n_channels = self.weight.shape
+        numbers = (n_channels, n_classes, -(self._finer or 0), int(self._finer is not None))
+        n_sums, weights = 2 * n_classes + n_channels, np.ascontiguousarray(self.weight.T)
+        return Act(Kind.CLASSIFY, numbers, (), self.source, self.target, n_sums=n_sums, weights=weights)
+
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Classify the current of `step`; products are summed in float64 or int64, as there is one row."""
         source = self.source.rows(step)
@@ -212,6 +226,10 @@ class Readout:
 
     def fix(self, fixing: Fixing) -> None:
         """Logits are float32: a whole current divided by its scale, plus the bias."""
+
+    def asynchronous(self) -> Act:
+        """Logits are sums; `handle` keeps them at the end of a step."""
+        return Act(Kind.READ_OUT, (), (), self.current)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Keep the classifier's current of `step`."""

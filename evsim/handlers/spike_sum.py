@@ -12,6 +12,7 @@ from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Mean, Sum
 
 __all__ = ["SpikeMean", "SpikeSum"]
@@ -43,6 +44,10 @@ class SpikeSum:
     def geometry(self) -> Sum:
         """What it says of itself to conventions."""
         return Sum(self.n_inputs // 2)
+
+    def asynchronous(self) -> Act:
+        """Every spike of either stream passes as an event of its own."""
+        return Act(Kind.PASS, ports=("stream", "branch"), n_outputs=self.n_inputs // 2)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Merge the two streams; a silent branch leaves the stream as it is."""
@@ -102,6 +107,13 @@ class SpikeMean:
     def geometry(self) -> Mean:
         """What it says of itself to conventions."""
         return Mean(self.n_tokens, self.current.n_channels)
+
+    def asynchronous(self) -> Act:
+        """A running sum, each event divided as it comes."""
+        is_fixed = self._largest_payload is not None
+        numbers = (self.n_tokens, self.current.n_channels, self.current.exponent, int(is_fixed))
+        n_sums = 2 * self.current.n_channels
+        return Act(Kind.MEAN_SPIKES, numbers, writes=self.current, n_sums=n_sums, largest_payload=self._largest_payload)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the delivered events to their columns, then divide."""

@@ -84,6 +84,14 @@ class Window:
         seen = ([origin + i * dilation[axis] for i in range(kernel[axis])] for origin in origins)
         return [[place for place in places if 0 <= place < size] for places in seen]
 
+    def square(self) -> tuple[int, int, int, int, int, int, int] | None:
+        """Input size, output size, kernel, stride, padding, where both axes have the same and nothing is dilated."""
+        pairs = (self.kernels, self.strides, self.paddings, self.dilations)
+        if any(rows != cols for rows, cols in pairs) or self.dilations != (1, 1):
+            return None
+        sizes = (self.height, self.width, self.out_height, self.out_width)
+        return (*sizes, *(rows for rows, _ in pairs[:3]))
+
     def as_tuple(self) -> tuple[int, ...]:
         """What the kernels take: input size, output size; kernel, stride, padding and dilation by rows, columns."""
         sizes = (self.height, self.width, self.out_height, self.out_width)

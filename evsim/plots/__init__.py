@@ -8,6 +8,7 @@ _WHERE = {
     "embedded_fonts": "theme",
     "plot_attention": "attention",
     "plot_conventions": "operations",
+    "plot_decision": "decision",
     "plot_energy": "energy",
     "plot_events": "events",
     "plot_operations": "operations",

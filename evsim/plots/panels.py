@@ -12,6 +12,7 @@ from evsim.plots.panel_bars import draw_color_bars
 from evsim.plots.raster import LINES_DRAWN, draw_raster, largest_density
 from evsim.plots.rate_strip import plot_rate_strip, rates_by_step
 from evsim.plots.room import shortened
+from evsim.plots.sequence import in_sequence
 from evsim.plots.sizes import Size, find_size, small_font
 from evsim.plots.theme import LIGHT, Theme, drawn_with
 from evsim.traces.trace import Trace
@@ -59,7 +60,7 @@ def raster_figure(
     width : float, optional
         Inches; that of the size when left out.
     by : str, optional
-        What to group neurons by, where a layer has such an axis.
+        What to group neurons by, where a layer has such an axis; "order" puts the sequence of spikes on x.
     theme : Theme
     title : str, optional
     dpi : float
@@ -89,10 +90,12 @@ def raster_figure(
     size = find_size(size) if isinstance(size, str) else size
     width, unit = width or size.width, size.scale
     layers = choose_layers(trace, patterns)
+    sequenced = in_sequence(trace) if by == "order" else None
+    shown = trace if sequenced is None else sequenced.trace
     lines = max(8, min(LINES_DRAWN, int(_RASTER * unit * dpi)))
     groupings = {name: _grouping_for(trace, name, by) for name in layers}
-    tops = {name: largest_density(trace, name, groupings[name], lines, style) for name in layers}
-    look = _Look(theme, lines, style, unit, *_shared(trace, tops, scale))
+    tops = {name: largest_density(shown, name, groupings[name], lines, style) for name in layers}
+    look = _Look(theme, lines, style, unit, *_shared(shown, tops, scale))
     n_columns = max(1, min(int(width / (_NARROWEST * unit)), len(layers)))
     n_rows = -(-len(layers) // n_columns)
     above = _TOP + (_TITLE if title else 0)
@@ -106,7 +109,12 @@ def raster_figure(
             top = height - unit * (above + row * _PANEL)
             place = _Place(figure, column * width / n_columns, width / n_columns, top, unit)
             is_last = row == n_rows - 1 or i == len(layers) - 1
-            images.append(_draw_panel(place, trace, name, groupings[name], look, is_last))
+            images.append(_draw_panel(place, shown, name, groupings[name], look, is_last))
+            panel = figure.axes[-1]
+            if sequenced is not None:
+                sequenced.mark_steps(panel)
+            if sequenced is not None and is_last:
+                panel.set_xlabel(f"step; within it {sequenced.spikes_a_column:,} spikes a column, in their order")
         draw_color_bars(figure, images, look.most is None, unit)
         if title:
             figure.suptitle(title, x=0.02, y=1 - 0.06 * unit / height, ha="left", va="top")

@@ -10,6 +10,7 @@ from evsim.plain_text import plain
 from evsim.plots.color_bar import add_color_bar
 from evsim.plots.grouping import Grouping, group_neurons
 from evsim.plots.room import keep_in_slot
+from evsim.plots.sequence import in_sequence
 from evsim.plots.theme import LIGHT, Theme, density_map, polarity_map
 from evsim.traces.trace import Layer, Trace
 
@@ -49,7 +50,8 @@ def plot_raster(
     layer : str
         Name of a layer of the trace. Events of the input are coloured by their polarity.
     by : str, optional
-        What to group neurons by, see `group_neurons`.
+        What to group neurons by, see `group_neurons`; "order" puts the sequence of spikes on x in place of steps (of
+        a run without layer barriers, see `evsim.plots.sequence`).
     theme : Theme
     lines : int
         Most rows of a density; with more neurons a row stands for several.
@@ -72,6 +74,11 @@ def plot_raster(
     EvsimError
         No such style.
     """
+    if by == "order":
+        sequenced = in_sequence(trace)
+        plot_raster(ax, sequenced.trace, layer, None, theme, lines, style, most)
+        sequenced.mark_steps(ax)
+        return ax
     image = draw_raster(ax, trace, layer, by, theme, lines, style, most)
     if image is not None:
         unit = "events per place and step" if layer == INPUT else "spikes per neuron and step"

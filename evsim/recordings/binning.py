@@ -7,7 +7,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings.recording import EventRecording
 
-__all__ = ["bin_events", "check_steps", "split_by_number", "split_by_time"]
+__all__ = ["bin_events", "check_steps", "split_by_number", "split_by_time", "step_edges"]
 
 MAX_FRAME_VALUES = 2**30
 
@@ -30,18 +30,23 @@ def bin_events(recording: EventRecording, n_steps: int, split_by: str = "number"
     float32 [n_steps, 2, height, width]
         Channel 0 counts polarity 0 (off), channel 1 polarity 1 (on).
     """
-    splits = {"number": split_by_number, "time": split_by_time}
-    if split_by not in splits:
-        raise RecordingError(f"split_by is {split_by!r}; expected 'number' or 'time'")
     check_steps(n_steps, recording.sensor)
+    edges = step_edges(recording, n_steps, split_by)
     height, width = recording.sensor
     size = 2 * height * width
-    edges = splits[split_by](recording.t, n_steps)
     place = (recording.p.astype(np.int64) * height + recording.y) * width + recording.x
     frames = np.empty((n_steps, size), np.float32)
     for step in range(n_steps):
         frames[step] = np.bincount(place[edges[step] : edges[step + 1]], minlength=size)
     return frames.reshape(n_steps, 2, height, width)
+
+
+def step_edges(recording: EventRecording, n_steps: int, split_by: str) -> np.ndarray:
+    """First event of each step, and the end (int64 [n_steps + 1]), in either way to split."""
+    splits = {"number": split_by_number, "time": split_by_time}
+    if split_by not in splits:
+        raise RecordingError(f"split_by is {split_by!r}; expected 'number' or 'time'")
+    return splits[split_by](recording.t, n_steps)
 
 
 def check_steps(n_steps: int, sensor: tuple[int, int]) -> None:

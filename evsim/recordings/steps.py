@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from evsim.engine.spikes import Spikes, check_places
 from evsim.errors import RecordingError
+from evsim.recordings.arrival import arrival_order
 from evsim.recordings.binning import bin_events
 from evsim.recordings.fit import Fit, fit_frames
 from evsim.recordings.recording import EventRecording, ImageRecording, Recording
@@ -32,6 +35,9 @@ class Steps:
         Height, width and n_channels of the map.
     layout, label, notes
         As in the recording; notes also say what was done to it on the way.
+    arrival : callable, optional
+        Of a recording of events: for each step the indices of its events in the order of their time stamps, see
+        `evsim.recordings.arrival.arrival_order`.
     """
 
     spikes: tuple[Spikes, ...]
@@ -40,6 +46,7 @@ class Steps:
     layout: str
     label: int | None = None
     notes: tuple[str, ...] = ()
+    arrival: Callable[[], tuple[np.ndarray, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.spikes)
@@ -71,8 +78,11 @@ def to_steps(
         raise RecordingError(f"{recording.path}: {error}" if recording.path else str(error)) from None
     constant = isinstance(recording, ImageRecording)
     spikes = (image_spikes(frames[0]),) * n_steps if constant else frame_spikes(frames)
-    shape = (height, width, n_channels)
-    return Steps(spikes, constant, shape, recording.layout, recording.label, tuple(notes))
+    shape, fit = (height, width, n_channels), fit or Fit()
+    arrival = None
+    if isinstance(recording, EventRecording) and fit.resize is None:  # resized counts are real values, taken whole
+        arrival = partial(arrival_order, recording, spikes, split_by, fit, shape)
+    return Steps(spikes, constant, shape, recording.layout, recording.label, tuple(notes), arrival)
 
 
 def _fitted(

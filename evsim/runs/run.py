@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evsim import __version__
 from evsim.checkpoints.class_names import find_class
@@ -21,7 +21,11 @@ from evsim.runs.preparation import Preparation, prepare_input
 from evsim.runs.run_report import RunReport, layer_rows
 from evsim.traces.trace import Probe, Trace
 
-__all__ = ["Finished", "origin_of", "run", "run_steps"]
+if TYPE_CHECKING:
+    from evsim.asynchronous.options import Asynchrony
+    from evsim.asynchronous.simulate import AsynchronousResult
+
+__all__ = ["Finished", "origin_of", "run", "run_asynchronously", "run_steps"]
 
 
 class Watcher(Observer, Protocol):
@@ -48,7 +52,7 @@ class Finished:
 
     def trace(self, network: Network) -> Trace:
         """The spikes of the input and of every population, with their provenance."""
-        keys = ("network", "hyper_parameters", "weights", "input", "notes", "precision", "version")
+        keys = ("network", "hyper_parameters", "weights", "input", "notes", "precision", "version", "mode")
         provenance = {key: getattr(self.report, key) for key in keys}
         return Trace.collect(network, self.probe, self.result, provenance)
 
@@ -62,6 +66,7 @@ def run(
     threads: int = 1,
     keeps_spikes: bool = True,
     precision: str | None = None,
+    asynchronous: Asynchrony | None = None,
 ) -> tuple[RunReport, Trace | None]:
     """Simulate one recording and report it.
 
@@ -78,6 +83,8 @@ def run(
         Without, no trace is made: the spikes of a large network take more memory than its weights.
     precision : {"float32", "int16", "int8"}, optional
         None takes what the weights file says, which is float32 unless it was imported otherwise.
+    asynchronous : Asynchrony, optional
+        Without layer barriers, in this order; `order` and `threads` then mean nothing.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def run(
     steps = prepare_input(network, weights, input_path, preparation or Preparation())
     kept = [INPUT, *(p.name for p in network.populations())] if keeps_spikes else []
     origins = origin_of(weights_path), origin_of(input_path)
-    finished = run_steps(network, weights, steps, origins, kept, order, watch, threads)
+    finished = run_steps(network, weights, steps, origins, kept, order, watch, threads, asynchronous)
     return finished.report, finished.trace(network) if keeps_spikes else None
 
 
@@ -101,6 +108,7 @@ def run_steps(
     order: str = "stage",
     watch: Callable[[Network, int], Watcher] | None = None,
     threads: int = 1,
+    asynchronous: Asynchrony | None = None,
 ) -> Finished:
     """Simulate steps that are ready.
 
@@ -114,15 +122,28 @@ def run_steps(
         Of the weights and of the input: `file` and `sha256`, for the report.
     kept : iterable of str or None
         Sources whose spikes are kept; all when None.
-    order, watch, threads
+    order, watch, threads, asynchronous
         As in `run`.
     """
     probe = Probe(kept)
     with compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
         begin = time.perf_counter()
-        result = simulate(network, steps.spikes, [probe, *watchers], order, threads)
+        if asynchronous is None:
+            result = simulate(network, steps.spikes, [probe, *watchers], order, threads)
+        else:
+            result = run_asynchronously(network, steps, asynchronous, [probe, *watchers])
         elapsed = time.perf_counter() - begin
     return Finished(_report(network, weights, steps, result, origins, elapsed, compiled.seconds), result, probe)
+
+
+def run_asynchronously(
+    network: Network, steps: Steps, how: Asynchrony, probes: Sequence[Observer] = (), keeps_curve: bool = False
+) -> AsynchronousResult:
+    """Spike by spike, the events of a recording in the order of their time stamps."""
+    from evsim.asynchronous.simulate import simulate_asynchronously
+
+    entry = None if steps.arrival is None else steps.arrival()
+    return simulate_asynchronously(network, steps.spikes, how, probes, entry=entry, keeps_curve=keeps_curve)
 
 
 def origin_of(path: str) -> dict:
@@ -168,4 +189,5 @@ def _report(
         compile_seconds=compile_seconds,
         peak_memory_bytes=peak_memory_bytes(),
         version=__version__,
+        asynchronous=result.as_dict() if hasattr(result, "how") else None,
     )

@@ -75,6 +75,8 @@ class RunReport:
     peak_memory_bytes : int or None
         Of the process, as the operating system accounts it.
     version : str
+    asynchronous : dict or None
+        Of a run without layer barriers: its options, and what `AsynchronousResult.as_dict` says of it.
     """
 
     network: str
@@ -94,6 +96,12 @@ class RunReport:
     compile_seconds: float | None
     peak_memory_bytes: int | None
     version: str
+    asynchronous: dict | None = None
+
+    @property
+    def mode(self) -> str:
+        """synchronous or asynchronous."""
+        return "synchronous" if self.asynchronous is None else "asynchronous"
 
     @property
     def totals(self) -> OpCounts:
@@ -103,8 +111,8 @@ class RunReport:
     def as_dict(self) -> dict:
         """The JSON object of ``evsim run --json``; its schema is in docs/run-json.md."""
         layers = [asdict(row) | {"counts": with_former_names(row.counts.as_dict())} for row in self.layers]
-        totals = with_former_names(self.totals.as_dict())
-        return {"schema": SCHEMA, "former_names": FORMER_NAMES_NOTE, **asdict(self), "layers": layers, "totals": totals}
+        told = {"schema": SCHEMA, "former_names": FORMER_NAMES_NOTE, **asdict(self), "mode": self.mode}
+        return {**told, "layers": layers, "totals": with_former_names(self.totals.as_dict())}
 
 
 def layer_rows(network: Network, result: Counted) -> list[LayerRow]:

@@ -119,6 +119,16 @@ class CheckedTrace:
             raise self._refusal(f"{place}: the shape {shape} does not fit the axes {axes!r}, or is too large")
         return shape, axes
 
+    def order(self, name: str, n_events: int) -> np.ndarray | None:
+        """The place of each event in the sequence of its step, where the run had no layer barriers."""
+        place = f"spikes/{name}/order"
+        if not kind_of(self._file, place):
+            return None
+        order = self._column(place, "iu")
+        if order.size != n_events or order.min(initial=0) < 0:
+            raise self._refusal(f"{place}: {order.size} places for {n_events} events, expected as many, from 0 up")
+        return order.astype(np.int64, copy=False)
+
     def events(self, name: str, n_steps: int, n_places: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Step, address and payload (or None) of each event of a layer."""
         place = f"spikes/{name}"

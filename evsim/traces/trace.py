@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Layer:
     address : int64 [n]
         Flat row-major index into `shape`; rising within a step.
     payload : int32 or float32 [n], or None
+    order : int64 [n], or None
+        Of a run without layer barriers: the place of each event in the sequence of all spikes of its step.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +48,7 @@ class Layer:
     step: np.ndarray
     address: np.ndarray
     payload: np.ndarray | None = None
+    order: np.ndarray | None = None
 
     def to_dense(self, n_steps: int) -> np.ndarray:
         """[n_steps, *shape]; int32 unless the payload is real."""
@@ -125,6 +128,9 @@ class Trace:
         """The trace of a finished run."""
         layers = {INPUT: probe.layer(INPUT, network.input_shape, "row,col,channel")}
         layers |= {p.name: probe.layer(p.name, p.shape, p.axes) for p in network.populations()}
+        for name, by_step in getattr(result, "order", {}).items():
+            if name in layers:
+                layers[name] = replace(layers[name], order=_join(by_step, np.int64))
         sleepless = {p.name: p.geometry.n_sleepless for p in network.populations()}
         return Trace(layers, result.logits, result.n_steps, result.ledger, dict(provenance), sleepless)
 
@@ -174,7 +180,8 @@ def read_trace(path: str | os.PathLike) -> Trace:
         layers, sleepless = {}, {}
         for name in stored.layers():
             shape, axes = stored.shape(name)
-            layers[name] = Layer(shape, axes, *stored.events(name, n_steps, math.prod(shape)))
+            step, address, payload = stored.events(name, n_steps, math.prod(shape))
+            layers[name] = Layer(shape, axes, step, address, payload, stored.order(name, step.size))
             n_sleepless = stored.n_sleepless(name, math.prod(shape))
             sleepless |= {} if n_sleepless is None else {name: n_sleepless}
         return Trace(layers, stored.logits(), n_steps, ledger, stored.provenance(), sleepless, int(version))
@@ -188,6 +195,8 @@ def _write_layer(group, layer: Layer) -> None:
     group.create_dataset("address", data=layer.address.astype(np.int64), **options)
     if layer.payload is not None:
         group.create_dataset("payload", data=layer.payload, **options)
+    if layer.order is not None:
+        group.create_dataset("order", data=layer.order.astype(np.int64), **options)
 
 
 def _write_ledger(group, ledger: Ledger) -> None:

@@ -3,12 +3,15 @@
     python -m tools.benchmarks.naive --json naive.json        SANA-FE too where it is there: pip install .[naive]
 
     evsim              its default mode
+    evsim, one by one  its asynchronous mode, the schedule `depth`, one spike a micro-step: the same spikes
     scatter, Numba     one event, all its targets: the plain compiled loop over a list of synapses
     scatter, NumPy     the same with numpy.add.at
     SANA-FE            a published event-driven simulator of neuromorphic chips
+    Brian 2, NEST      the simulators of spiking networks, where they can be imported
 
 The network is the first two layers of the bundled N-MNIST network (24,576 neurons and 2,048 inputs, 1.3 million
-synapses) on bundled recordings. Brian 2.9 is left out: it does not import beside NumPy 2.4 (`ndarray.ptp` is gone).
+synapses) on bundled recordings. Brian 2.9 does not import beside NumPy 2.4 (`ndarray.ptp` is gone): it and NEST want an
+environment of their own, and the command leaves out and names what it cannot import.
 """
 
 from __future__ import annotations
@@ -26,15 +29,18 @@ from typing import Protocol
 import numpy as np
 from numba import njit
 
+from evsim.asynchronous import Asynchrony, simulate_asynchronously
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
+from tools.benchmarks.brian_contestant import Brian
+from tools.benchmarks.nest_contestant import Nest
 from tools.benchmarks.sanafe_contestant import SanaFe
 from tools.benchmarks.small_network import Layer, evsim_network, read_layers, read_recordings
 from tools.benchmarks.table import machine
 from tools.benchmarks.timing import FEWEST_ROUNDS
 from tools.benchmarks.workload import Unavailable
 
-__all__ = ["Evsim", "Row", "Scatter", "compare"]
+__all__ = ["Evsim", "EvsimOneByOne", "Row", "Scatter", "compare"]
 
 Sent = list[list[np.ndarray]]
 """Addresses of the spikes of each layer, step by step."""
@@ -75,8 +81,20 @@ class Evsim:
                 if name.startswith("lif"):
                     sent[int(name[3:]) - 1][step] = spikes.address
 
-        simulate(self._network, self._recording, [Log()])
+        self._simulate(Log())
         return sent
+
+    def _simulate(self, log: object) -> None:
+        simulate(self._network, self._recording, [log])
+
+
+class EvsimOneByOne(Evsim):
+    """Individual spikes in the queue, the shallowest stage first, tested again at their delivery."""
+
+    name = "evsim, one by one"
+
+    def _simulate(self, log: object) -> None:
+        simulate_asynchronously(self._network, self._recording, Asynchrony("depth"), [log], keeps_order=False)
 
 
 class Scatter:
@@ -132,20 +150,21 @@ def main() -> int:
     """Measure, print, write the JSON."""
     options = _parser().parse_args()
     layers, recording = read_layers(), read_recordings(1)[0]
-    simulators: list[Simulator] = [Evsim(layers, recording)]
+    simulators: list[Simulator] = [Evsim(layers, recording), EvsimOneByOne(layers, recording)]
     simulators += [Scatter(layers, recording, compiled) for compiled in (True, False)]
     notes = []
-    begin = time.perf_counter()
-    try:
-        simulators.append(SanaFe(layers, recording))
-        notes.append(f"SANA-FE took {time.perf_counter() - begin:.1f} s to build its network: not counted")
-    except Unavailable as reason:
-        notes.append(str(reason))
+    for kind in (SanaFe, Brian, Nest):
+        begin = time.perf_counter()
+        try:
+            simulators.append(kind(layers, recording))
+            notes.append(f"{kind.name} took {time.perf_counter() - begin:.1f} s to build its network: not counted")
+        except Unavailable as reason:
+            notes.append(str(reason))
     rows = compare(simulators, options.rounds)
     for row in rows:
         ratio = median(t / own for t, own in zip(row.seconds, rows[0].seconds, strict=True))
         print(
-            f"{row.name:16} {1e3 * median(row.seconds):10.3f} ms  {ratio:8.1f} x evsim"
+            f"{row.name:18} {1e3 * median(row.seconds):10.3f} ms  {ratio:8.1f} x evsim"
             f"  {row.spikes:,} spikes, {row.differing} differ"
         )
     print("\n".join(notes))

@@ -16,6 +16,7 @@ import numpy as np
 
 from evsim.engine.current import Current
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Attention, Told, acs_by_head
 from evsim.handlers.products.real_product import RealProduct
 from evsim.handlers.views.address_map import AddressMap
@@ -54,6 +55,15 @@ class _HalfProduct(RealProduct):
     def split_by_head(self, told: Told) -> np.ndarray:
         """Each event adds one row of its head's real-valued operand."""
         return acs_by_head(told.by_head("spikes").sum(axis=0) * self.geometry.n_columns)
+
+    def asynchronous(self) -> Act:
+        """A spike adds its row of the operand as it stands; what the operand gains later acts on the spikes there."""
+        n_heads, n_rows, n_columns = self._operand.shape
+        n_tokens = self.current.n_places
+        numbers = (n_heads, n_rows, n_columns, self.half, int(self.transposed), self._shift, n_tokens)
+        sizes = {"n_marks": self.n_inputs, "n_sums": self._operand.size + n_tokens * self.current.n_channels}
+        told = {"reads": self.y, "writes": self.current, "scales": self.scale, "biases": self.bias}
+        return Act(Kind.MULTIPLY_MAP, numbers, **told, **sizes)
 
 
 class MapProduct(_HalfProduct):

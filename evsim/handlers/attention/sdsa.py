@@ -13,6 +13,7 @@ import numpy as np
 
 from evsim.engine.current import Current
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.elementwise.axis_sum import AxisSum
 from evsim.handlers.elementwise.mask import Mask
 from evsim.handlers.geometry import Attention, Told, acs_by_head, masks_by_head
@@ -44,6 +45,11 @@ class Coincidence(Mask):
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
         return Attention("sdsa", "coincidence", *self._sizes)
+
+    def asynchronous(self) -> Act:
+        """Passes when the second operand arrives; what came first waits until the end of the step."""
+        n = self.n_inputs // 2
+        return Act(Kind.COINCIDE, (n,), ("k", "v"), n_outputs=n, n_marks=2 * n)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of the operand that sent fewer, at steps where both sent some."""
@@ -78,6 +84,10 @@ class TokenSum(AxisSum):
         """What it says of itself to conventions."""
         return Attention("sdsa", "sum", *self._sizes)
 
+    def asynchronous(self) -> Act:
+        """Adds 1 at once: the gate may open early."""
+        return Act(Kind.SUM_TOKENS, (self.current.n_channels, int(self.unit)), writes=self.current)
+
     def split_by_head(self, told: Told) -> np.ndarray:
         """One addition for each event."""
         return acs_by_head(told.by_head("spikes").sum(axis=0))
@@ -109,6 +119,13 @@ class Gate(Mask):
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
         return Attention("sdsa", "gate", *self._sizes)
+
+    def asynchronous(self) -> Act:
+        """q waits until its channel opens; when it does, what waited passes."""
+        n = self.n_inputs - self.n_channels
+        return Act(
+            Kind.GATE, (n // self.n_channels, self.n_channels), ("q", "gate"), n_outputs=n, n_marks=self.n_inputs
+        )
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of q, at steps where some gate is open."""

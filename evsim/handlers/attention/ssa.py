@@ -21,6 +21,7 @@ from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Attention, Told
 from evsim.handlers.projections.pixel_index import index_by_pixel
 from evsim.handlers.views.address_map import AddressMap
@@ -169,6 +170,15 @@ class SSA:
         token, channel = np.divmod(spikes.address, self.current.n_channels)
         here = channel // self.head_channels == head
         return Spikes((token * self.head_channels + channel % self.head_channels)[here].astype(np.int32))
+
+    def asynchronous(self) -> Act | None:
+        """Bilinear in what is there: an event adds what it forms with the events before it; in its own layout only."""
+        if self.maps:
+            return None
+        n_tokens, n_places = self.current.n_places, self.current.n_places * self.current.n_channels
+        sizes = {"n_marks": 3 * n_places, "n_sums": self.n_heads * n_tokens**2}
+        numbers = (n_tokens, self.n_heads, self.head_channels)
+        return Act(Kind.MULTIPLY, numbers, ("q", "k", "v"), writes=self.current, scales=np.array([self.scale]), **sizes)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply the three operands; nothing is done unless each sent spikes."""

@@ -170,6 +170,9 @@ class FormPopulation(Population):
         self.is_eager = False
         self.current.reset()
 
+    def asynchronous(self) -> None:
+        """Keeps its barrier: what is known without one is the plain form."""
+
     def takes(self, step: int) -> bool:
         """Currents come whole."""
         return False

@@ -13,6 +13,7 @@ from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Synapses
 from evsim.handlers.held_rows import HeldRows
 from evsim.handlers.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
@@ -145,6 +146,15 @@ class Conv2d:
         sizes = (self.window, self.n_in, self.n_out, self.groups)
         told = {"has_bias": self.has_bias, "is_linear": self.n_weight_axes == 2, "is_once": self.is_once}
         return Synapses(*sizes, **told)
+
+    def asynchronous(self) -> Act | None:
+        """One event adds its weight rows, wherever they belong, and nothing waits; by square windows only."""
+        b, window = self.blocks, self.window.square()
+        if window is None:
+            return None
+        numbers = (b.n_groups, b.n_in, b.n_out, *window, b.shift)
+        largest = None if self._exponent is None else self._largest_payload
+        return Act(Kind.PROJECT, numbers, writes=self.current, weights=b.values, largest_payload=largest)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
