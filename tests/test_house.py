@@ -17,6 +17,7 @@ FLOORS = (
     "asynchronous",
     "recordings",
     "checkpoints",
+    "graph",
     "networks",
     "loading",
     "traces",
@@ -28,6 +29,7 @@ FLOORS = (
     "reports",
     "api",
     "cli",
+    "torch",
     "__main__",
 )
 """Rooms (or files at the top) from the ground up; docs/design.md, section 2, says what each is for."""
@@ -106,3 +108,10 @@ def test_nothing_but_the_recorders_room_imports_torch():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not heavy & {name.split(".")[0] for name in names}, path
+
+
+def test_nothing_imports_the_recorders_room():
+    importers = {
+        room_of(path) for path, others in graph().items() if any(room_of(other) == "torch" for other in others)
+    }
+    assert importers <= {"torch"}

@@ -37,7 +37,7 @@ def verify(
     network : TrainedNetwork, name or path
         In float32.
     reference : Reference or path, optional
-        Spikes and logits of the official model (docs/reference.md).
+        Spikes and logits of the official model (docs/reference.md). A recorded network's file holds its own.
     against_torch : path, optional
         In place of a reference, a checkpoint whose PyTorch model is run beside, in a process of its own.
     recording : path or array, optional
@@ -68,6 +68,10 @@ def verify(
 def _verify(net: TrainedNetwork, reference, against_torch, source: tuple, preparation, order, watch) -> Verification:
     recording, dataset, root, limit = source
     told = preparation or Preparation()
+    if reference is None and against_torch is None and net.network.recorded is not None:
+        from evsim.traces.stored import verify_stored
+
+        return verify_stored(net.network, order)
     if (reference is None) == (against_torch is None):
         raise EvsimError("verify against what? say either --reference FILE or --against-torch CHECKPOINT")
     if reference is not None:

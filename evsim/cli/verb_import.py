@@ -9,6 +9,7 @@ import typer
 
 from evsim.cli.effect import refuse
 from evsim.cli.options import parse_settings
+from evsim.errors import EvsimError
 
 __all__ = ["add_to"]
 
@@ -20,8 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 def import_(
     context: typer.Context,
-    checkpoint: Annotated[str, typer.Argument(help="PyTorch checkpoint or safetensors file.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Weights file to write (.npz).")],
+    file: Annotated[str | None, typer.Argument(metavar="[CHECKPOINT]", help="PyTorch or safetensors file.")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Take the moving-average weights.")] = False,
     key: Annotated[
         str | None, typer.Option("--key", help="Which of several dicts of tensors in the file: its keys, dotted.")
@@ -41,8 +42,51 @@ def import_(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="With --quantise: labelled recordings to compare on.")
     ] = None,
+    from_torch: Annotated[
+        str | None, typer.Option(metavar="FILE.py:FUNCTION", help="Record the model that this function returns.")
+    ] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="With --from-torch: the model's trained weights.")] = None,
+    build_args: Annotated[str | None, typer.Option(metavar="JSON", help="With --from-torch: its arguments.")] = None,
+    example: Annotated[str | None, typer.Option(help="With --from-torch: a real sample (.npy, .npz, .pt).")] = None,
+    example_shape: Annotated[
+        str | None, typer.Option(help="With --from-torch: noise of this shape: 1,3,32,32.")
+    ] = None,
+    axes: Annotated[
+        str, typer.Option("--axes", "--example-axes", help="With --from-torch: the example's axes; T time, B batch.")
+    ] = "T,B,C,H,W",
+    allow_dense: Annotated[bool, typer.Option(help="With --from-torch: run what has no events densely.")] = False,
+    as_written: Annotated[bool, typer.Option(help="With --from-torch: do not fuse layers between neurons.")] = False,
+    allow_silent: Annotated[bool, typer.Option(help="With --from-torch: accept a silent last population.")] = False,
 ) -> None:
-    """Read a trained network out of a PyTorch checkpoint, without PyTorch and without executing its pickle."""
+    """Read a trained network out of a checkpoint, without executing its pickle, or record a PyTorch model of yours."""
+    if from_torch is not None:
+        refuse(
+            context,
+            ("ema", "key", "prefix", "settings", "quantise", "input", "dataset"),
+            "does not go with --from-torch",
+        )
+        _record(locals())
+        return
+    refuse(context, _TORCH_ONLY, "goes with --from-torch")
+    if file is None:
+        raise EvsimError("import what? say a CHECKPOINT, or --from-torch FILE.py:FUNCTION for a model of your own")
+    _import(context, (file, ema, key, prefix), output, settings, (quantise, input, dataset))
+
+
+def _record(told: dict) -> None:
+    from evsim.cli.from_torch import record
+    from evsim.outputs import check_outputs
+
+    if told["file"] is not None and told["checkpoint"] is not None:
+        raise EvsimError(f"two checkpoints, {told['file']} and {told['checkpoint']}: expected one")
+    words = {name: told[name] for name in (*_TORCH_ONLY, "output")}
+    words |= {"checkpoint": told["checkpoint"] or told["file"], "model": told["from_torch"]}
+    words["shape"] = words.pop("example_shape")
+    check_outputs({"--output": told["output"]}, [words["checkpoint"], told["example"]])
+    typer.echo(record(words))
+
+
+def _import(context, source: tuple, output: str, settings: list[str] | None, precision: tuple) -> None:
     from evsim.arithmetic.precision import BITS, check_precision
     from evsim.checkpoints.weights import write_weights
     from evsim.cli.weights_text import describe_weights
@@ -50,6 +94,7 @@ def import_(
     from evsim.outputs import check_outputs
     from evsim.plain_text import plain
 
+    (checkpoint, ema, key, prefix), (quantise, input, dataset) = source, precision
     if quantise is not None:
         check_precision(quantise, "--quantise", tuple(BITS))
     else:
@@ -75,4 +120,8 @@ def _quantise(weights, precision: str, input: str | None, dataset: str | None) -
     yield from compare_precisions(weights, precision, recordings).lines()
 
 
+_CHECKPOINT_ONLY = ("ema", "key", "prefix", "settings", "quantise", "input", "dataset")
+_TORCH_ONLY = (
+    "checkpoint", "build_args", "example", "example_shape", "axes", "allow_dense", "as_written", "allow_silent",
+)  # fmt: skip
 _NOT_COMPARED = "note: not compared: no bundled recording fits this network, give --input or --dataset"

@@ -31,6 +31,9 @@ def describe_weights(weights: Weights) -> Iterator[str]:
         yield "told by neither file nor user: " + "; ".join(f"{name} {why}" for name, why in header["assumed"].items())
     if header.get("dropped"):
         yield f"dropped, never used by the network: {', '.join(_grouped(header['dropped']))}"
+    if source.get("file") is None and source.get("wrapper"):
+        yield f"source: recorded from {source.get('wrapper')}"
+        return
     yield f"source: {source.get('file')} ({source.get('wrapper')}), SHA-256 {source.get('sha256')}"
 
 

@@ -45,9 +45,12 @@ class Network:
         In which arithmetic it runs: float32 as built, else as `evsim.arithmetic.fixed_point.fix` made it.
     input_name : str
         Name of the source that stands for the recording.
+    recorded : object or None
+        What a recorded network knows of the model it came from, see `evsim.networks.recorded`.
     """
 
     input_name = INPUT
+    recorded: object | None = None
 
     def __init__(self, name: str, input_shape: tuple[int, int, int], n_steps: int) -> None:
         self.name = name

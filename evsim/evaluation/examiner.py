@@ -96,7 +96,7 @@ class Examiner:
 
     @property
     def n_classes(self) -> int:
-        return self.network.readout.n_inputs
+        return self.network.readout.n_classes
 
     def twin(self) -> Examiner:
         """One that can run beside this one; the weights exist once."""

@@ -56,6 +56,8 @@ class Population:
 
     Attributes
     ----------
+    reference_places : int32 [n_neurons] or None
+        Where each neuron is in the reference's tensor, flattened, in place of `reference_axes`.
     is_eager : bool
         Whether it takes its currents band by band (see `evsim.engine.current.Taker`). A network says so of the
         populations that stand in it themselves, at each reset: behind a stand-in, currents must be there to be
@@ -65,6 +67,7 @@ class Population:
     """
 
     is_population = True
+    reference_places: np.ndarray | None = None
 
     def __init__(
         self,

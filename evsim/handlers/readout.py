@@ -224,6 +224,11 @@ class Readout:
         """What it says of itself to conventions."""
         return Output(self.n_inputs, self.is_averaged)
 
+    @property
+    def n_classes(self) -> int:
+        """Logits, which are all it reads."""
+        return self.n_inputs
+
     def fix(self, fixing: Fixing) -> None:
         """Logits are float32: a whole current divided by its scale, plus the bias."""
 

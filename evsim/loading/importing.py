@@ -131,6 +131,11 @@ def _build(weights: Weights, path: str, spends: bool) -> Network:
     with _named(path, str(weights.header["family"]), weights.tensors, n_steps if type(n_steps) is int else 1):
         module = networks.family(weights.header["family"])
         hp = read_header_values(path, weights.header["hyper_parameters"], module.HyperParameters)
+        if hasattr(module, "build_stored"):
+            network = module.build_stored(weights, path, hp)
+            if spends:
+                weights.tensors.clear()
+            return network
         _check_depth(hp, len(weights.tensors))
         tensors, _ = select_tensors(path, weights.tensors, *module.tensor_shapes(hp))
         if spends:

@@ -4,7 +4,9 @@ A family's file offers ``FAMILY`` and ``TITLE`` (names), ``HyperParameters`` (a 
 ``recognises(shapes)``, ``read_hyper_parameters(shapes, choices)``, ``tensor_shapes(hp)`` and ``build(tensors, hp)``.
 Three are optional: ``STORED_MODEL``, the argument `model` of a checkpoint that is this family whatever its tensors look
 like, ``SHARES_TENSORS_WITH``, the families whose tensors may be this one's when the user says so, and ``SMALLEST``,
-hyper-parameters of small networks that between them use every kernel, for `evsim warmup`.
+hyper-parameters of small networks that between them use every kernel, for `evsim warmup`. A family whose weights
+files say themselves what is computed offers ``build_stored(weights, path, hp)`` in place of ``tensor_shapes`` and
+``build``.
 """
 
 from __future__ import annotations
@@ -65,7 +67,10 @@ def recognise(
     if chosen is None:
         names = ", ".join(plain(name) for name in list(shapes)[:3])
         known = ", ".join(module.FAMILY for module in families())
-        raise CheckpointError(f"{path}: tensors {names}, ... belong to no known network family ({known})")
+        raise CheckpointError(
+            f"{path}: tensors {names}, ... belong to no known network family ({known}); any other network is recorded "
+            "from its model: evsim import --from-torch mymodel.py:build --checkpoint FILE (docs/any-network.md)"
+        )
     if found not in (None, chosen) and found.FAMILY not in getattr(chosen, "SHARES_TENSORS_WITH", ()):
         raise CheckpointError(f"{path}: has the tensors of family {found.FAMILY}, not of {chosen.FAMILY}")
     return chosen

@@ -35,8 +35,8 @@ class Reference:
     ----------
     inputs : array [n_samples, ...]
         Images [n, channels, height, width] or frames [n, n_steps, channels, height, width].
-    spikes : dict of str to uint8 array [n_steps, n_samples, ...]
-        By module name, axes as in the official tensors. May cover the first samples only.
+    spikes : dict of str to integer array [n_steps, n_samples, ...]
+        By module name, axes as in the official tensors; 0 and 1, or payloads. May cover the first samples only.
     logits : float array [n_samples, n_classes]
     """
 
@@ -125,9 +125,11 @@ def arrange(spikes: np.ndarray, population: Population) -> np.ndarray:
     """
     sizes = dict(zip(population.axes.split(","), population.shape, strict=True))
     axes = population.reference_axes.replace("token", "row,col").split(",")
-    n_steps = spikes.shape[0]
-    if spikes.size != n_steps * population.n_neurons or len(axes) != len(sizes):
+    n_steps, places = spikes.shape[0], population.reference_places
+    if spikes.size != n_steps * population.n_neurons or (places is None and len(axes) != len(sizes)):
         raise TraceError(f"{population.name}: reference of shape {spikes.shape[1:]}, expected {population.shape}")
+    if places is not None:
+        return spikes.reshape(n_steps, -1)[:, places]
     order = [axes.index(axis) + 1 for axis in population.axes.split(",")]
     return spikes.reshape(n_steps, *(sizes[axis] for axis in axes)).transpose(0, *order).reshape(n_steps, -1)
 

@@ -1,0 +1,1 @@
+"""What writes a current: a file for each kind."""
