@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.checkpoints.weights import read_weights
+from evsim.engine.simulator import simulate
 from evsim.graph.file import from_weights
+from evsim.graph.lower.lower import lower
 from evsim.loading.importing import build_network, import_checkpoint
 from evsim.runs.preparation import Preparation, fit_recording
 from evsim.traces.reference import Reference
@@ -21,7 +23,7 @@ def official_model(data, name):
 
 
 def check_official(data, name, folder, options, n_compared):
-    """Imported by its names alone, every spike of the official model, running free and fed."""
+    """Imported by its names alone: every spike of the official model, and the counts of its recorded graph."""
     tensors, reference = official_model(data, name)
     weights, _ = import_checkpoint(write_checkpoint(folder, tensors), options)
     network = build_network(weights)
@@ -32,4 +34,19 @@ def check_official(data, name, folder, options, n_compared):
     assert (found.exact.compared + found.local.compared, found.free.compared) == (n_compared, n_compared)
     assert found.logits_difference < 1e-5
     assert found.agrees
-    return network, np.asarray(reference.inputs)
+    _check_counts(data, name, network, samples[0])
+    return network
+
+
+def _check_counts(data, name, network, steps):
+    """The network built by name and the one lowered from the recording are the same handlers doing the same work."""
+    graph, stored = from_weights(read_weights(data / "recorded" / f"{name}.npz"))
+    recorded = lower(graph, rates=stored.rates()).network
+    mine, theirs = simulate(network, steps), simulate(recorded, steps)
+    assert len(network.handlers) == len(recorded.handlers)
+    assert mine.ledger.total() == theirs.ledger.total()
+    assert np.array_equal(mine.logits, theirs.logits)
+    counts, expected = mine.ledger.by_handler(), theirs.ledger.by_handler()
+    shared = counts.keys() & expected.keys()
+    assert len(shared) > len(network.handlers) / 2
+    assert all(counts[handler] == expected[handler] for handler in shared)

@@ -34,7 +34,7 @@ def tensors_of(hp, seed=0):
 
 @needs_jit
 def test_every_spike_is_the_official_one(data, tmp_path):
-    network, _ = check_official(data, "qkformer", tmp_path, TOLD, 1_613_824)
+    network = check_official(data, "qkformer", tmp_path, TOLD, 1_613_824)
     assert len(network.populations()) == 35
 
 
