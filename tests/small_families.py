@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from evsim.engine.spikes import Spikes
-from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
+from evsim.networks import qkformer, sdt, spikformer, spikformer_v2, spikingformer, spikingresformer
 from tests.contract import random_spikes
 from tests.random_resformer import published
 from tests.random_spikformer import spikformer_v2_8_512
@@ -27,6 +27,21 @@ def small_spikformer(variant, pool="spikes"):
     )  # fmt: skip
 
 
+def small_qkformer(variant, depths):
+    side = 8 if variant == "cifar10" else 16
+    return qkformer, qkformer.HyperParameters(
+        variant, depths, n_channels=16, n_heads=2, mlp_ratio=2, in_channels=2, n_classes=5, n_steps=3, height=side,
+        width=side,
+    )  # fmt: skip
+
+
+def small_spikingformer(variant):
+    return spikingformer, spikingformer.HyperParameters(
+        variant, depth=1, n_channels=16, n_heads=2, mlp_ratio=2, in_channels=2, n_classes=5, n_steps=3, height=16,
+        width=16, tau=spikingformer.VARIANTS[variant].tau,
+    )  # fmt: skip
+
+
 def small_v2(shortcut):
     hp = spikformer_v2_8_512(32, depth=1, n_channels=16, shortcut=shortcut)
     return spikformer_v2, replace(hp, n_classes=5, n_heads=2, n_steps=3, in_channels=2)
@@ -43,6 +58,11 @@ FAMILIES = {
     "spikformer cifar10": small_spikformer("cifar10"),
     "spikformer cifar10dvs": small_spikformer("cifar10dvs"),
     "spikformer, pooled currents": small_spikformer("cifar10", "currents"),
+    "qkformer cifar10": small_qkformer("cifar10", (1, 1, 1)),
+    "qkformer imagenet": small_qkformer("imagenet", (1, 2, 1)),
+    "qkformer cifar10dvs": small_qkformer("cifar10dvs", (1, 1)),
+    "spikingformer cifar10": small_spikingformer("cifar10"),
+    "cml-spikingformer for event cameras": small_spikingformer("cml_events"),
     "spikformer-v2 sew": small_v2("sew"),
     "spikformer-v2 ms": small_v2("ms"),
     "spikingresformer 7x7": small_resformer("ti", "7x7"),

@@ -12,10 +12,11 @@ from evsim.checkpoints.fit import select_tensors  # noqa: E402
 from evsim.engine.simulator import simulate  # noqa: E402
 from evsim.handlers.neuron_forms.forms import Leaky  # noqa: E402
 from evsim.loading.importing import load_network  # noqa: E402
-from evsim.networks import sdt, spikformer, spikingresformer  # noqa: E402
+from evsim.networks import qkformer, sdt, spikformer, spikingresformer  # noqa: E402
 from evsim.recordings.recording import FrameRecording, ImageRecording  # noqa: E402
 from evsim.recordings.steps import to_steps  # noqa: E402
 from evsim.traces.trace import Probe  # noqa: E402
+from tools.train.models.qkformer import QKFormer  # noqa: E402
 from tools.train.models.sdt import SpikeDrivenTransformer  # noqa: E402
 from tools.train.models.spikformer import Spikformer  # noqa: E402
 from tools.train.models.spikingresformer import SpikingResformer  # noqa: E402
@@ -70,6 +71,14 @@ def a_spikformer(variant, n_heads, x):
     return model, spikformer, spikformer.HyperParameters(*told)
 
 
+def a_qkformer(variant, depths, n_heads, x):
+    n_in, side = x.shape[-3], x.shape[-1]
+    model = QKFormer(
+        variant, in_channels=n_in, num_classes=5, dim=64, num_heads=n_heads, layer=sum(depths), mlp_ratio=2, time_step=4
+    )
+    return model, qkformer, qkformer.HyperParameters(variant, depths, 64, n_heads, 2, n_in, 5, 4, side, side)
+
+
 def a_resformer(prologue, spike_mode, x):
     side = x.shape[-1]
     model = SpikingResformer(
@@ -89,6 +98,9 @@ CASES = {
     "spikformer cifar10": (a_spikformer, ("cifar10", 4), image(16)),
     "spikformer imagenet": (a_spikformer, ("imagenet", 8), image(32)),
     "spikformer cifar10dvs": (a_spikformer, ("cifar10dvs", 16), frames(64)),
+    "qkformer cifar10": (a_qkformer, ("cifar10", (1, 1, 1), 8), image(16)),
+    "qkformer imagenet": (a_qkformer, ("imagenet", (1, 2, 1), 4), image(32)),
+    "qkformer cifar10dvs": (a_qkformer, ("cifar10dvs", (1, 1), 16), frames(32)),
     "spikingresformer": (a_resformer, ("default", "lif"), image(32)),
     "spikingresformer plif": (a_resformer, ("conv3x3", "plif"), image(16)),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.engine.ledger import OpCounts
+from evsim.handlers.attention.qka import HeadSum, TokenGate
 from evsim.handlers.average_pool import AveragePool, CurrentAveragePool
 from evsim.handlers.dense_node import DenseNode
 from evsim.handlers.elementwise.affine import Affine, Copy
@@ -38,6 +39,7 @@ def _concatenate(handler, step, inbox, currents, memory):
 
 
 @twin_of(Mask)
+@twin_of(TokenGate)
 def _mask(handler, step, inbox, currents, memory):
     maps = dict(zip(handler.ports, (handler.left, handler.right), strict=True))
     operands = [dense(inbox, port, map.n_sources) for port, map in maps.items()]
@@ -51,6 +53,7 @@ def _and_not(handler, step, inbox, currents, memory):
 
 
 @twin_of(AxisSum)
+@twin_of(HeadSum)
 @twin_of(Identity)
 def _axis_sum(handler, step, inbox, currents, memory):
     x = dense(inbox, "spikes", handler.n_inputs)

@@ -52,7 +52,9 @@ class NeuronConstants:
         return cls(hp.tau, hp.v_threshold, hp.v_reset)
 
 
-def take_neuron_constants(choices: Choices, has_tau: bool = True, has_attention: bool = True) -> dict[str, float]:
+def take_neuron_constants(
+    choices: Choices, has_tau: bool = True, has_attention: bool = True, official_tau: float = 2.0
+) -> dict[str, float]:
     """``tau``, ``v_threshold``, ``v_reset`` and ``attn_v_threshold`` as the arguments or the user have them.
 
     Parameters
@@ -62,13 +64,15 @@ def take_neuron_constants(choices: Choices, has_tau: bool = True, has_attention:
         Whether the network has LIF neurons; the time constants of others are tensors, or there are none.
     has_attention : bool
         Whether the official code gives the neurons of the attention another threshold, 1/2.
+    official_tau : float
+        What the official code has where nothing tells.
 
     Raises
     ------
     CheckpointError
         The arguments speak of neurons that evsim does not have, or the values make no neuron.
     """
-    official = NeuronConstants()
+    official = NeuronConstants(tau=official_tau)
     constants = {}
     if has_tau:
         constants["tau"] = choices.take("tau", real, "time constant of the neurons", constant=official.tau)

@@ -78,9 +78,9 @@ class Attention:
 
     Parameters
     ----------
-    mechanism : {"sdsa", "ssa", "dssa"}
+    mechanism : {"sdsa", "qka", "ssa", "dssa"}
     part : str
-        Which of the mechanism's handlers: coincidence, sum, gate; product; map, value.
+        Which of the mechanism's handlers: coincidence, sum, gate; sum, gate; product; map, value.
     n_tokens, n_heads, head_channels : int
         Of the spiking operand. The map of DSSA has one channel a patch and head.
     n_columns : int

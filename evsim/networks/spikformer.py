@@ -295,7 +295,7 @@ def _variant(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
         return "cifar10"
     if n_axes["attn.q_conv"] != 3:
         return None
-    return "imagenet" if n_axes["mlp.fc1_conv"] == 4 else "cifar10dvs"
+    return {4: "imagenet", 3: "cifar10dvs"}.get(n_axes["mlp.fc1_conv"])
 
 
 def _block_shapes(name: str, hp: HyperParameters) -> Shapes:

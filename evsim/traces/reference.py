@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +36,8 @@ class Reference:
     inputs : array [n_samples, ...]
         Images [n, channels, height, width] or frames [n, n_steps, channels, height, width].
     spikes : dict of str to integer array [n_steps, n_samples, ...]
-        By module name, axes as in the official tensors; 0 and 1, or payloads. May cover the first samples only.
+        By module name, axes as in the official tensors; 0 and 1, or payloads. May cover the first samples only. In a
+        file of one sample, its axis may be missing.
     logits : float array [n_samples, n_classes]
     file : str, optional
         Where it was read, for messages.
@@ -112,10 +113,16 @@ def _checked(path: str | os.PathLike, found: Reference) -> Reference:
         raise TraceError(f"{path}: logits of shape {logits.shape} and type {logits.dtype}; expected [{n}, n_classes]")
     if not np.isfinite(logits).all() or not np.isfinite(inputs).all():
         raise TraceError(f"{path}: an input or logit is not finite")
-    for name, array in found.spikes.items():
+    spikes = {name: _with_samples(array, n) for name, array in found.spikes.items()}
+    for name, array in spikes.items():
         if array.ndim < 3 or not array.size or array.shape[1] > n:
             raise TraceError(f"{path}: spikes of {name} have shape {array.shape}; expected [n_steps, up to {n}, ...]")
-    return found
+    return replace(found, spikes=spikes)
+
+
+def _with_samples(spikes: np.ndarray, n_samples: int) -> np.ndarray:
+    """Official code may call neurons on steps and batch as one axis (QKFormer): of one sample, that is the steps."""
+    return spikes[:, None] if n_samples == 1 and spikes.ndim > 1 and spikes.shape[1] > 1 else spikes
 
 
 def arrange(spikes: np.ndarray, population: Population) -> np.ndarray:

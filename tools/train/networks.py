@@ -5,6 +5,7 @@ from argparse import Namespace
 from torch import nn
 
 from tools.train.models.ablated import AblatedTransformer
+from tools.train.models.qkformer import QKFormer
 from tools.train.models.sdt import SpikeDrivenTransformer
 from tools.train.models.spikformer import Spikformer
 from tools.train.models.spikformer_v2 import SpikformerV2
@@ -18,6 +19,7 @@ _STACK = (*_COMMON, "dim", "layer", "mlp_ratio")
 NETWORKS = {
     "sdt": (SpikeDrivenTransformer, (*_STACK, "time_steps", "pooling_stat", "spike_mode", "dvs_mode", "TET")),
     "spikformer": (Spikformer, (*_STACK, "time_step", "variant")),
+    "qkformer": (QKFormer, (*_STACK, "time_step", "variant")),
     "spikformer_v2": (SpikformerV2, (*_STACK, "time_step", "shortcut")),
     "spikingresformer": (
         SpikingResformer,
@@ -46,6 +48,10 @@ _PRESETS = {
     "spikformer": {
         "events": {"dim": 64, "layer": 1, "num_heads": 4, "variant": "cifar10", "patch_size": 4},
         "images": {"dim": 48, "layer": 1, "num_heads": 4, "variant": "cifar10", "patch_size": 4},
+    },
+    "qkformer": {
+        "events": {"dim": 64, "layer": 3, "num_heads": 8, "variant": "cifar10", "patch_size": 4},
+        "images": {"dim": 64, "layer": 3, "num_heads": 8, "variant": "cifar10", "patch_size": 4},
     },
     "spikformer_v2": {
         "events": {"dim": 48, "layer": 2, "num_heads": 4, "shortcut": "ms"},

@@ -63,6 +63,6 @@ def first_layer(layer: Layer) -> Charge:
 
 def _attention(layer: Layer, literal: Charge) -> Charge:
     """R' ND additions a step: a column sum that adds each coincidence once, so the literal count of it."""
-    if layer.geometry.part == "sum":
+    if (layer.geometry.mechanism, layer.geometry.part) == ("sdsa", "sum"):
         return literal.to("attention", acs=layer.operand.mean_value * layer.geometry.n_places * len(layer.steps))
     return literal.to("attention skipped", 0, 0)

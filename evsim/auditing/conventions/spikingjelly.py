@@ -50,8 +50,8 @@ def _charge(layer: Layer) -> Charge:
     charge, n_steps = synaptic(layer), len(layer.steps)
     geometry = layer.geometry
     if isinstance(geometry, Attention) and geometry.part == "sum":
-        column_sum = (geometry.n_tokens - 1) * geometry.n_channels * n_steps
-        return Charge.literal(layer).to("attention", acs=column_sum)
+        n_sums = geometry.n_channels if geometry.mechanism == "sdsa" else geometry.n_tokens * geometry.n_heads
+        return Charge.literal(layer).to("attention", acs=(geometry.n_places - n_sums) * n_steps)
     if isinstance(geometry, Neurons):
         return charge.plus("neurons", acs=ACS_AN_UPDATE * geometry.n_neurons * n_steps)
     if isinstance(geometry, Mean):
@@ -95,7 +95,7 @@ def _attention(layer: Layer, literal: Charge) -> Charge:
     geometry = layer.geometry
     if geometry.mechanism == "dssa":
         return literal
-    if geometry.mechanism == "sdsa":
+    if geometry.mechanism in ("sdsa", "qka"):
         return literal.to("attention skipped", 0, 0)
     coincidences = layer.pairs[geometry.starts_with]
     return literal.to("attention", acs=coincidences + _second_product(layer, coincidences))
