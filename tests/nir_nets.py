@@ -3,6 +3,8 @@
 Weights are multiples of 1/16 and time constants powers of two of a step, so that float32 and float64 agree exactly.
 """
 
+from itertools import pairwise
+
 import nir
 import numpy as np
 
@@ -69,14 +71,15 @@ def chain(shape, *nodes, out=None):
     all_nodes = {"input": nir.Input({"input": np.array(shape)}), **dict(zip(names, nodes, strict=True))}
     all_nodes["output"] = nir.Output({"output": None if out is None else np.array(out)})
     every = list(all_nodes)
-    return nir.NIRGraph(all_nodes, list(zip(every, every[1:], strict=False)), type_check=False)
+    return nir.NIRGraph(all_nodes, list(pairwise(every)), type_check=False)
 
 
 def small(kind="IF", seed=0, **constants):
     """Two layers of convolutions with a pool between, and a classifier, on [2, 6, 6]."""
     m = Maker(seed)
+    pool = nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
     return chain(
-        (2, 6, 6), m.conv2d(2, 4), m.neurons(kind, 4, 6, 6, **constants), nir.SumPool2d(*np.array([[2, 2]] * 2), np.zeros(2, int)),
+        (2, 6, 6), m.conv2d(2, 4), m.neurons(kind, 4, 6, 6, **constants), pool,
         m.conv2d(4, 5), m.neurons(kind, 5, 3, 3, **constants), flatten(5, 3, 3), m.affine(45, 3),
         m.neurons(kind, 3, **constants),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from evsim.checkpoints.refusal import Refused, shown
 from evsim.errors import EvsimError
 from evsim.recordings.discover import one_line
-from evsim.recordings.safe_hdf5 import MAGIC, check_size, dataset, open_hdf5, read_array
+from evsim.recordings.safe_hdf5 import MAGIC, check_size, dataset, kind_of, open_hdf5, read_array
 from evsim.recordings.safe_heap import check_heaps
 
 __all__ = ["NODES", "is_nir", "library", "read_nodes"]
@@ -77,7 +77,8 @@ def read_nodes(path: str) -> tuple[dict, list[tuple[str, str]]]:
     with open_hdf5(path) as file:
         reader = _Reader(nir, file, max(MOST_BYTES, 4 * os.path.getsize(path)))
         try:
-            found = reader.node("node", "its outermost node", 0)
+            reader.measure("node", 0)
+            found = reader.node("node", "its outermost node")
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError) as error:
             raise Refused(f"is damaged ({one_line(error)})") from None
     if not isinstance(found, tuple):
@@ -86,20 +87,36 @@ def read_nodes(path: str) -> tuple[dict, list[tuple[str, str]]]:
 
 
 class _Reader:
-    """Reads nodes and counts what they take."""
+    """Counts what a file claims to hold, then reads its nodes."""
 
     def __init__(self, nir, file, most_bytes: int) -> None:
         self.nir, self.file, self.most_bytes = nir, file, most_bytes
         self.n_nodes = self.n_bytes = 0
 
-    def node(self, place: str, name: str, depth: int):
+    def measure(self, place: str, depth: int) -> None:
+        """Raise where groups are too many or too deep, or arrays too large, before one of them is read."""
+        if depth > 2 * DEEPEST:
+            raise Refused(f"its graphs are nested deeper than {DEEPEST}")
+        names = self._members(place, place)
+        self.n_nodes += 1
+        if self.n_nodes + len(names) > 2 * MOST_NODES:
+            raise Refused(f"has more than {MOST_NODES} nodes")
+        for key in names:
+            if key == "metadata":
+                continue
+            if kind_of(self.file, f"{place}/{key}") == "group":
+                self.measure(f"{place}/{key}", depth + 1)
+            else:
+                self._charge(f"{place}/{key}")
+
+    def node(self, place: str, name: str):
         """A node of the library; a graph is (nodes, edges)."""
         members = set(self._members(place, name))
         kind = self._text(f"{place}/type") if "type" in members else None
         if kind not in NODES:
             raise Refused(f"{name} is of the type {shown(kind)}, expected one of {', '.join(sorted(NODES))}")
         if kind == "NIRGraph":
-            return self._graph(place, name, depth, members)
+            return self._graph(place, name, members)
         told = {key: self._value(f"{place}/{key}", name) for key in sorted(members - _UNREAD)}
         if kind == "Conv1d" or kind == "Conv2d":
             told["input_shape"] = None
@@ -110,14 +127,12 @@ class _Reader:
         except Exception as error:  # whatever the library makes of wrong fields
             raise Refused(f"{name} is no {kind}: {one_line(error) or type(error).__name__}") from None
 
-    def _graph(self, place: str, name: str, depth: int, members: set[str]):
-        if depth > DEEPEST:
-            raise Refused(f"its graphs are nested deeper than {DEEPEST}")
+    def _graph(self, place: str, name: str, members: set[str]):
         for part in ("nodes", "edges"):
             if part not in members:
                 raise Refused(f"{name} is a graph without {part}")
         names = self._members(f"{place}/nodes", name)
-        inside = {key: self.node(f"{place}/nodes/{key}", f"node {shown(key)}", depth + 1) for key in names}
+        inside = {key: self.node(f"{place}/nodes/{key}", f"node {shown(key)}") for key in names}
         return inside, self._edges(f"{place}/edges", name, inside)
 
     def _members(self, place: str, name: str) -> list[str]:
@@ -133,8 +148,7 @@ class _Reader:
             group = group[part]
         if not isinstance(group, h5py.Group):
             raise Refused(f"{name} is no node: {place!r} is not a group")
-        self.n_nodes += 1
-        if self.n_nodes > 2 * MOST_NODES or len(group) > MOST_NODES:
+        if len(group) > MOST_NODES:
             raise Refused(f"has more than {MOST_NODES} nodes")
         return list(group)
 
@@ -144,7 +158,6 @@ class _Reader:
         node = dataset(self.file, place)
         if h5py.check_string_dtype(node.dtype) is not None:
             return self._text(place)
-        self._charge(node, place)
         value = read_array(self.file, place)
         if value.dtype.kind not in "iufb":
             raise Refused(f"{name}: {place.rpartition('/')[2]} is of the type {value.dtype}, expected numbers")
@@ -152,7 +165,8 @@ class _Reader:
             raise Refused(f"{name}: {place.rpartition('/')[2]} holds values that are no numbers (NaN or infinite)")
         return value
 
-    def _charge(self, node, place: str) -> None:
+    def _charge(self, place: str) -> None:
+        node = dataset(self.file, place)
         check_size(self.file, place, node)
         self.n_bytes += node.size * node.dtype.itemsize
         if self.n_bytes > self.most_bytes:
@@ -160,7 +174,6 @@ class _Reader:
 
     def _text(self, place: str) -> str:
         node = dataset(self.file, place)
-        self._charge(node, place)
         value = node[()] if node.shape == () else None
         value = value.decode() if isinstance(value, bytes) else value
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
@@ -169,7 +182,6 @@ class _Reader:
 
     def _edges(self, place: str, name: str, nodes: Mapping[str, object]) -> list[tuple[str, str]]:
         node = dataset(self.file, place)
-        self._charge(node, place)
         if node.shape == (0,):
             return []
         if node.ndim != 2 or node.shape[1] != 2 or len(node) > MOST_EDGES:
