@@ -130,7 +130,7 @@ def _cut(recording: EventRecording, n_steps: int, split_by: str | int) -> str:
     if isinstance(split_by, str):
         return f"{n} events were cut into {n_steps} steps by {split_by}"
     n_in = int(step_edges(recording, n_steps, split_by)[-1])
-    left = f"; {n - n_in} events come after that and were left out" if n_in < n else ""
+    left = f"; left out behind them: {n - n_in}" if n_in < n else ""
     return f"{n_in} events were cut into {n_steps} steps of {written(split_by)} from the first event on{left}"
 
 
