@@ -12,6 +12,7 @@ from tools.benchmarks.equality import Equality
 from tools.benchmarks.memory import bound
 from tools.benchmarks.page import PageError, fill, main, render
 from tools.benchmarks.table import Results, as_json, best_dense, ratio, table
+from tools.benchmarks.target import HOST, TARGETS, TargetError, check_held, hold
 from tools.benchmarks.timing import Measurement, interleave
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,41 @@ def test_every_kind_of_measurement_has_a_slot_in_the_page():
 
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     fill(page, {name: "" for renderers in _RENDERERS.values() for name in renderers})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_times_of_a_target_have_tables_of_their_own(target, results):
+    results.target = target
+    measured = as_json(results)
+    assert measured["target"] == target
+    assert table(results).startswith(f"target: both sides held to {target} (Numba {TARGETS[target].numba}")
+    tables = render(measured)
+    assert set(tables) == {f"workloads-{target}", f"fixed-point-{target}"}
+    assert f"\nboth sides held to {target} (" in tables[f"workloads-{target}"]
+
+
+def test_both_sides_are_told_the_target():
+    environment = {}
+    hold("avx2", environment, dict.fromkeys(("avx2", "fma", "bmi2"), True))
+    assert environment["NUMBA_CPU_NAME"] == "haswell"
+    assert (environment["ONEDNN_MAX_CPU_ISA"], environment["ATEN_CPU_CAPABILITY"]) == ("AVX2", "avx2")
+    environment = {}
+    hold(HOST, environment, {})
+    assert not {name for name in environment if not name.startswith("EVSIM_")}
+
+
+def test_a_target_that_the_processor_lacks_is_refused():
+    with pytest.raises(
+        TargetError, match=r"--target avx512: this processor has no avx512f, .*; it can do avx2, generic"
+    ):
+        hold("avx512", {}, dict.fromkeys(("avx2", "fma", "bmi2", "avx512cd"), True))
+
+
+def test_a_side_that_does_not_keep_to_the_target_is_noticed(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("EVSIM_BENCHMARK_TARGET", "generic")
+    with pytest.raises(TargetError, match="--target generic: Numba compiles for"):
+        check_held()
 
 
 def test_other_kinds_are_rendered():

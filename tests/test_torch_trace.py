@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 import evsim.torch  # noqa: E402
 from evsim.loading.importing import load_network  # noqa: E402
 from evsim.traces.stored import verify_stored  # noqa: E402
-from tests.torch_nets import N_STEPS, NEURONS, Layered, Unrolled, image, with_weights  # noqa: E402
+from tests.torch_nets import N_STEPS, NEURONS, Layered, Unrolled, image, per_step, with_weights  # noqa: E402
 
 
 def traced(net, example=None, axes="B,C,H,W", out=None, **options):
@@ -60,6 +60,36 @@ def test_frames_with_time_in_front_and_behind_the_batch():
     frames = torch.poisson(torch.full((6, 1, 3, 8, 8), 0.5), generator=torch.Generator().manual_seed(2))
     assert check(traced(Frames(), frames, "T,B,C,H,W")).n_steps == 6
     assert check(traced(BatchFirst(), frames.transpose(0, 1), "B T C H W")).n_steps == 6
+
+
+class ByStep(Layered):
+    """Returns logits for each step, after something that no handler does, or that mixes steps."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.end = end
+
+    def forward(self, x):
+        x = x.unsqueeze(0).repeat(N_STEPS, 1, 1, 1, 1)
+        s = self.lif(per_step(lambda y: self.bn(self.conv(y)), x))
+        return self.end(self.head(self.lif1(per_step(self.conv1, s)).flatten(2)))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda y: y,
+        lambda y: y.log_softmax(-1),
+        lambda y: y.cumsum(0),
+        lambda y: y - y.mean(0, keepdim=True) / 2,
+        lambda y: y.flip(0).sigmoid(),
+        lambda y: y.mean(0).softmax(-1),
+    ],
+)
+def test_logits_by_step_are_their_mean_whatever_was_done_to_them(end):
+    report = check(traced(ByStep(end)))
+    assert report.verification.logits_difference < 1e-5
+    assert report.verification.predictions_differing == 0
 
 
 class InPlace(Layered):

@@ -68,7 +68,7 @@ def test_after_the_warm_up_nothing_compiles():
 
 def test_every_family_is_warmed_up_or_shares_its_kernels():
     found = list(warm_up_families())
-    assert [family.title for family in found] == [family.TITLE for family in families()]
+    assert [family.title for family in found] == [family.TITLE for family in families() if family.FAMILY != "recorded"]
     assert all(family.n_networks or "SpikingJelly" in family.title for family in found)
 
 

@@ -2,6 +2,7 @@
 
     python -m tools.benchmark                 the bundled network; needs torch, and SpikingJelly 2 if it is there
     python -m tools.benchmark --workload all --shared FOLDER --json workloads.json --plot workloads.png
+    python -m tools.benchmark --target avx2   both sides held to the instructions of a processor without AVX-512
 
 Each workload is prepared, compared with PyTorch spike by spike, timed at each number of threads, and its memory is
 measured. How to read the result, and the results on one machine: docs/performance.md.
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from tools.benchmarks.equality import check_equality
 from tools.benchmarks.memory import peak_memory
 from tools.benchmarks.table import Results, as_json, table
+from tools.benchmarks.target import HOST, TARGETS, TargetError, hold
 from tools.benchmarks.timing import FEWEST_ROUNDS, measure, prepare
 from tools.benchmarks.workload import Unavailable, names, read_rates
 
@@ -28,7 +30,12 @@ ALL = "all"
 def main() -> int:
     """Measure, print the table, write the JSON, draw the plot."""
     options = _parser().parse_args()
-    results = Results()
+    results = Results(target=options.target)
+    try:
+        hold(options.target)
+    except TargetError as error:
+        print(error, file=sys.stderr)
+        return 2
     with TemporaryDirectory() as folder:
         for name in names() if ALL in options.workload else options.workload:
             path = Path(folder) / f"{name}.npz"
@@ -71,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", nargs="+", type=_at_least(1), default=[1, 2])
     parser.add_argument(
         "--rounds", type=_at_least(FEWEST_ROUNDS), default=7, help=f"timed runs of each ({FEWEST_ROUNDS} or more)"
+    )
+    parser.add_argument(
+        "--target",
+        choices=[HOST, *TARGETS],
+        default=HOST,
+        help="instructions both sides are held to (default: no limit)",
     )
     parser.add_argument("--compile", action="store_true", help="also torch.compile (minutes of compilation)")
     parser.add_argument(

@@ -16,6 +16,8 @@ _ASYNCHRONOUS = (
 """The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
     "arithmetic/lanes.py",
+    "arithmetic/positions.py",
+    "arithmetic/vectors.py",
     "arithmetic/whole_lanes.py",
     "handlers/projections/gather.py",
     "handlers/neuron_forms/arithmetic.py",

@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
-from evsim.arithmetic.lanes import _INT, LANES, _check_contiguous, _data, _has_avx512, _spread
+from evsim.arithmetic.positions import PositionList
+from evsim.arithmetic.vectors import INT, WORD, address_of, check_contiguous, load, spread, store
 
 __all__ = ["add_moved", "add_rows", "charge", "fire", "rescaled", "scaled"]
 
-_SHORT, _WORD, _LONG = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_SHORT = ir.IntType(16)
 _BYTES = 64
 
 
@@ -49,15 +50,15 @@ def _add_whole_rows(weights, first, address, payload, begin, end, origin, target
 
 def _add_rows_in_registers(context, builder, signature, arguments):
     _, first, _, payload, begin, end, origin, _, at, width, shift = arguments
-    weights, address, target = (_data(context, builder, signature, arguments, i) for i in (0, 2, 7))
+    weights, address, target = (address_of(context, builder, signature, arguments, i) for i in (0, 2, 7))
     weights = builder.gep(weights, [builder.sub(first, builder.mul(origin, width))])
     array = context.make_array(signature.args[3])(context, builder, payload)
-    is_graded = builder.icmp_signed("!=", array.nitems, _INT(0))
-    place, shift = builder.gep(target, [at]), builder.trunc(shift, _WORD)
+    is_graded = builder.icmp_signed("!=", array.nitems, INT(0))
+    place, shift = builder.gep(target, [at]), builder.trunc(shift, WORD)
     with builder.if_else(is_graded) as (graded, binary):
         with graded:
             events = lanes._Events(builder, begin, end, address, array.data, weights)
-            _add_in_panels(events, place, width, shift, _WORD)
+            _add_in_panels(events, place, width, shift, WORD)
         with binary:
             events = lanes._Events(builder, begin, end, address, None, weights)
             _add_in_panels(events, place, width, shift, _SHORT)
@@ -69,7 +70,7 @@ def _add_in_panels(events, target, width, shift, kind, panels=(128, 64, 32, 16))
     if not panels:
         return _add_narrow(events, target, width, shift)
     builder, panel = events.builder, panels[0]
-    with builder.if_else(builder.icmp_signed("==", width, _INT(panel))) as (fits, otherwise):
+    with builder.if_else(builder.icmp_signed("==", width, INT(panel))) as (fits, otherwise):
         with fits:
             _add_vectors(events, target, panel, min(panel, 8 * _BYTES // kind.width), shift, kind)
         with otherwise:
@@ -82,14 +83,14 @@ def _add_vectors(events, target, panel, n_lanes, shift, kind):
     sums = [cgutils.alloca_once_value(builder, ir.Constant(sums_type, None)) for _ in begins]  # become registers
     for total in sums:
         builder.store(ir.Constant(sums_type, None), total)
-    with events.each(_INT(panel)) as (row, amount):
+    with events.each(INT(panel)) as (row, amount):
         for begin, total in zip(begins, sums, strict=True):
-            value = _load(builder, builder.gep(row, [_INT(begin)]), shorts)
+            value = load(builder, builder.gep(row, [INT(begin)]), shorts)
             if amount is not None:
-                value = builder.mul(_spread(builder, amount), builder.sext(value, sums_type))
+                value = builder.mul(spread(builder, amount, n_lanes), builder.sext(value, sums_type))
             builder.store(builder.add(builder.load(total), value), total)
     for begin, total in zip(begins, sums, strict=True):
-        _add_to_target(builder, builder.gep(target, [_INT(begin)]), builder.load(total), shift)
+        _add_to_target(builder, builder.gep(target, [INT(begin)]), builder.load(total), shift)
 
 
 def _add_to_target(builder, place, total, shift):
@@ -98,8 +99,8 @@ def _add_to_target(builder, place, total, shift):
     kind = ir.VectorType(element, n_lanes)
     total = total if total.type == kind else (builder.sext if element.width > 16 else builder.trunc)(total, kind)
     shift = shift if element.width == 32 else (builder.zext if element.width > 32 else builder.trunc)(shift, element)
-    total = builder.shl(total, _spread_over(builder, shift, n_lanes))
-    _store(builder, builder.add(_load(builder, place, kind), total), place)
+    total = builder.shl(total, spread(builder, shift, n_lanes))
+    store(builder, builder.add(load(builder, place, kind), total), place)
 
 
 def _add_narrow(events, target, width, shift):
@@ -107,30 +108,15 @@ def _add_narrow(events, target, width, shift):
     resized = builder.sext if element.width > 32 else builder.trunc
     with events.each(width) as (row, amount), cgutils.for_range(builder, width) as loop:
         place = builder.gep(target, [loop.index])
-        value = builder.sext(builder.load(builder.gep(row, [loop.index])), _WORD)
+        value = builder.sext(builder.load(builder.gep(row, [loop.index])), WORD)
         value = builder.shl(value if amount is None else builder.mul(amount, value), shift)
         value = value if element.width == 32 else resized(value, element)
         builder.store(builder.add(builder.load(place), value), place)
 
 
-def _load(builder, pointer, kind):
-    return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=2)
-
-
-def _store(builder, vector, pointer):
-    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer()), align=2)
-
-
-def _spread_over(builder, value, n_lanes):
-    """A scalar in every one of so many lanes."""
-    nothing = ir.Constant(ir.VectorType(value.type, n_lanes), ir.Undefined)
-    vector = builder.insert_element(nothing, value, _WORD(0))
-    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_WORD, n_lanes), [0] * n_lanes))
-
-
 @intrinsic
 def _add_rows_by_vector(typingctx, weights, first, address, payload, begin, end, origin, target, at, width, shift):
-    _check_contiguous(weights, address, payload, target)
+    check_contiguous(weights, address, payload, target)
     n = types.int64
     return types.void(weights, n, address, payload, n, n, n, target, n, n, n), _add_rows_in_registers
 
@@ -268,23 +254,23 @@ def _fire_vectors(is_shift):
 
     def generate(context, builder, signature, arguments):
         _, _, _, constants, clears, begin, end, first, _, length = arguments
-        value, bias, v, fired = (_data(context, builder, signature, arguments, i) for i in (0, 1, 2, 8))
+        value, bias, v, fired = (address_of(context, builder, signature, arguments, i) for i in (0, 1, 2, 8))
         element = v.type.pointee
         n_lanes = 8 * _BYTES // element.width
-        kind, long = ir.VectorType(element, n_lanes), ir.VectorType(_LONG, n_lanes)
+        kind, long = ir.VectorType(element, n_lanes), ir.VectorType(INT, n_lanes)
         numbers = list(cgutils.unpack_tuple(builder, constants))
-        kinds = (element, element, element if is_shift else _LONG, element if is_shift else _LONG)
+        kinds = (element, element, element if is_shift else INT, element if is_shift else INT)
         v_threshold, v_reset, rate, shift = (
-            _spread_over(builder, number if number.type == to else builder.trunc(number, to), n_lanes)
+            spread(builder, number if number.type == to else builder.trunc(number, to), n_lanes)
             for number, to in zip(numbers, kinds, strict=True)
         )
-        listed = lanes._Compressor(builder, fired, length)
+        listed = PositionList(builder, fired, length)
         n_bits = n_lanes.bit_length() - 1
-        with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), _INT(n_bits))) as loop:
-            ahead = builder.mul(loop.index, _INT(n_lanes))
+        with cgutils.for_range(builder, builder.lshr(builder.sub(end, begin), INT(n_bits))) as loop:
+            ahead = builder.mul(loop.index, INT(n_lanes))
             at = builder.add(begin, ahead)
-            x, u = (_load(builder, builder.gep(pointer, [at]), kind) for pointer in (value, v))
-            b = _load(builder, builder.gep(bias, [ahead]), kind)
+            x, u = (load(builder, builder.gep(pointer, [at]), kind) for pointer in (value, v))
+            b = load(builder, builder.gep(bias, [ahead]), kind)
             drive = builder.add(builder.sub(builder.add(x, b), u), v_reset)
             if is_shift:
                 h = builder.add(u, builder.ashr(drive, shift))
@@ -292,22 +278,13 @@ def _fire_vectors(is_shift):
                 product = builder.mul(builder.sext(drive, long), rate)
                 h = builder.add(u, builder.trunc(builder.ashr(product, shift), kind))
             spikes = builder.icmp_signed(">=", h, v_threshold)
-            _store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
+            store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
             with builder.if_then(clears):
-                _store(builder, ir.Constant(kind, None), builder.gep(value, [at]))
-            for part in range(0, n_lanes, LANES):
-                listed.append(builder.add(first, builder.add(at, _INT(part))), _sixteen(builder, spikes, part))
+                store(builder, ir.Constant(kind, None), builder.gep(value, [at]))
+            listed.append(builder.add(first, at), spikes)
         return listed.length()
 
     return generate
-
-
-def _sixteen(builder, spikes, part):
-    """Sixteen of the lanes."""
-    if spikes.type.count == LANES:
-        return spikes
-    which = ir.Constant(ir.VectorType(_WORD, LANES), list(range(part, part + LANES)))
-    return builder.shuffle_vector(spikes, spikes, which)
 
 
 def _firing(is_shift):
@@ -315,7 +292,7 @@ def _firing(is_shift):
 
     @intrinsic
     def fire_by_vector(typingctx, value, bias, v, constants, clears, begin, end, first, fired, n):
-        _check_contiguous(value, bias, v, fired)
+        check_contiguous(value, bias, v, fired)
         i = types.int64
         return i(value, bias, v, types.UniTuple(i, 4), types.boolean, i, i, i, fired, i), generate
 
@@ -337,7 +314,7 @@ def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired
     return n
 
 
-_fire_whole = _fire_in_vectors if _has_avx512() else _fire_by_number
+_fire_whole = _fire_by_number if config.DISABLE_JIT else _fire_in_vectors
 
 
 def fire(value, bias, v, constants, clears, begin, end, first, fired, n):

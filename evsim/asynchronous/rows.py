@@ -19,11 +19,11 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from evsim.arithmetic.lanes import LANES, _spread
+from evsim.arithmetic.lanes import LANES
+from evsim.arithmetic.vectors import INT, load, spread, store
 
 __all__ = ["add_values", "add_weights"]
 
-_INT = ir.IntType(64)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 
 
@@ -50,11 +50,11 @@ class _Row:
     def add(self, n):
         """Everything from 0 to n."""
         builder = self.builder
-        n_vectors = builder.lshr(n, _INT(LANES.bit_length() - 1))
-        amounts = _spread(builder, self.amount)
+        n_vectors = builder.lshr(n, INT(LANES.bit_length() - 1))
+        amounts = spread(builder, self.amount, LANES)
         with cgutils.for_range(builder, n_vectors) as loop:
-            self._add_at(builder.mul(loop.index, _INT(LANES)), amounts, LANES)
-        begin = builder.mul(n_vectors, _INT(LANES))
+            self._add_at(builder.mul(loop.index, INT(LANES)), amounts, LANES)
+        begin = builder.mul(n_vectors, INT(LANES))
         with cgutils.for_range(builder, builder.sub(n, begin)) as loop:
             self._add_at(builder.add(begin, loop.index), self.amount, 1)
         any_lane = builder.bitcast(builder.load(self.are_hot), ir.IntType(LANES))
@@ -74,16 +74,18 @@ class _Row:
         seen = self.is_hot if n_lanes == 1 else self.are_hot
         builder.store(builder.or_(builder.load(seen), reached), seen)
 
-    def _place(self, pointer, index, n_lanes):
-        place = self.builder.gep(pointer, [index])
-        element = pointer.type.pointee
-        return place if n_lanes == 1 else self.builder.bitcast(place, ir.VectorType(element, n_lanes).as_pointer())
-
     def _load(self, pointer, index, n_lanes):
-        return self.builder.load(self._place(pointer, index, n_lanes), align=2)
+        place = self.builder.gep(pointer, [index])
+        if n_lanes == 1:
+            return self.builder.load(place)
+        return load(self.builder, place, ir.VectorType(pointer.type.pointee, n_lanes))
 
-    def _store(self, vector, index, n_lanes):
-        self.builder.store(vector, self._place(self.x, index, n_lanes), align=4)
+    def _store(self, total, index, n_lanes):
+        place = self.builder.gep(self.x, [index])
+        if n_lanes == 1:
+            self.builder.store(total, place)
+        else:
+            store(self.builder, total, place)
 
 
 def _generate(context, builder, signature, arguments, by_address):

@@ -50,7 +50,8 @@ def _loaded(report: RunReport) -> Iterator[str]:
 
 def _outcome(report: RunReport, trace_path: str | None) -> Iterator[str]:
     totals = report.totals.as_dict()
-    counted = ", ".join(f"{totals[name]:,} {word}" for name, word in _ALSO_COUNTED.items())
+    shown = (name for name in _ALSO_COUNTED if totals[name] or name not in _WHERE_PRESENT)
+    counted = ", ".join(f"{totals[name]:,} {_ALSO_COUNTED[name]}" for name in shown)
     yield from ("", f"also counted: {counted}", "")
     if totals["acs_kv_first"]:
         both = f"keys and values first {totals['acs_kv_first']:,}, queries and keys first {totals['acs_qk_first']:,}"
@@ -153,9 +154,12 @@ _ALSO_COUNTED = {
     "residual_adds": "residual additions",
     "scalings": "scalings",
     "dense_macs": "dense MACs of operations without an event-driven form",
+    "zero_macs": "of the MACs on a value of exactly 0",
     "comparisons": "comparisons",
     "weight_reads": "weight reads",
     "state_reads": "state reads",
     "state_writes": "state writes",
     "queue_ops": "queue operations",
 }
+_WHERE_PRESENT = ("dense_macs", "zero_macs")
+"""What most networks have none of, and a 0 would only raise a question."""

@@ -326,7 +326,7 @@ def _fire(
     n_touched = 0
     n_missed_in_all = 0
     n_sleeping = 0
-    place = 0
+    place = np.int64(0)  # a plain 0 has a type of its own, for which all that is called is compiled once more
     while place < n_places:
         run = _count_touched(touched, place, bias_run.size // n_channels)
         if run == 0:
@@ -360,7 +360,8 @@ def _gather_and_fire(
 ):
     """For each band: the sums of its places, then one step of its neurons, while both are in the nearest cache."""
     added, units, graded, accumulators = 0, 0, 0, 0
-    n_fired, updates, caught_up, biased, read = 0, 0, 0, 0, 0
+    n_fired, clears = np.int64(0), np.bool_(True)  # plain ones have types of their own: `_fire` would be compiled twice
+    updates, caught_up, biased, read = 0, 0, 0, 0
     for i in range(bands.shape[0]):
         begin, end = bands[i, 2], bands[i, 3]
         counts = gather_tiles(gathering, (bands[i, 0], bands[i, 1], begin), value, touched)
@@ -368,7 +369,7 @@ def _gather_and_fire(
         graded, accumulators = graded + counts[2], accumulators + counts[3]
         more = _fire(
             step, value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
-            sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, True,
+            sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, clears,
         )  # fmt: skip
         n_fired, updates, caught_up = more[0], updates + more[1], caught_up + more[2]
         biased, read = biased + more[3], read + more[4]

@@ -241,7 +241,7 @@ def _mark_row(address, event, y, window, n_channels, row):
     _, width, out_height, out_width, k_y, k_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x = window
     first, end = y * width * n_channels, (y + 1) * width * n_channels
     n_rows = _n_windows(y, out_height, k_y, stride_y, padding_y, dilation_y)
-    n_marked, n_windows, x, pixel_end = 0, 0, -1, first
+    n_marked, n_windows, x, pixel_end = 0, 0, np.int64(-1), first
     while event < address.size and address[event] < end:
         place = address[event]
         if place >= pixel_end:
@@ -259,7 +259,7 @@ def _mark_row(address, event, y, window, n_channels, row):
 def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
     height, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
     padding_y, padding_x, dilation_y, dilation_x = window[8:]
-    n, n_marked, event, y_marked, y_clear = 0, 0, 0, 0, 0
+    n, n_marked, event, y_marked, y_clear = np.int64(0), 0, np.int64(0), np.int64(0), 0  # plain 0s compile calls twice
     for y_out in range(out_height):
         y_first, y_end = _inside(y_out * stride_y - padding_y, k_y, dilation_y, height)
         while y_marked < y_end:
@@ -324,8 +324,9 @@ def _pool_current(source, source_touched, window, target, target_touched):
             if not any_touched:
                 continue
             place = y_out * out_width + x_out
-            best = target[place]
-            best[:] = source[y_first * width + x_first]
+            best, first = target[place], source[y_first * width + x_first]
+            for j in range(n_channels):  # assigning a whole row would compile half a second of error messages
+                best[j] = first[j]
             n_values = 0
             for y in range(y_first, y_end, dilation_y):
                 for x in range(x_first, x_end, dilation_x):

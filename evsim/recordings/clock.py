@@ -91,9 +91,15 @@ class Clock:
             raise RecordingError(f"{self._path}: a time stamp of {np.abs(t).max():.6g} us is out of range")
         whole = np.rint(t)
         if known is None and not np.array_equal(whole, t):
+            is_unsorted = np.count_nonzero(t[1:] < t[:-1]) > t.size // 20
             raise RecordingError(
                 f"{self._path}: time stamps with fractions ({t[whole != t][0]:g}): say their unit with --unit s, ms, "
                 "us or ns (unit='s', ...)"
+                + (
+                    "; they are in no order of time either: say what the columns are with --layout"
+                    if is_unsorted
+                    else ""
+                )
             )
         return whole.astype(np.int64)
 

@@ -11,9 +11,10 @@ def main() -> int:
     """Take everything from one JSON argument; errors are one line, and exit code 2."""
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # models that compile their forward are recorded as they are
     from evsim.errors import EvsimError
+    from evsim.torch.guard import guarded
 
     try:
-        print(_record(json.loads(sys.argv[1])))
+        print(guarded("the recorder failed", lambda: _record(json.loads(sys.argv[1]))))
     except EvsimError as error:
         print(error, file=sys.stderr)
         return 2

@@ -16,6 +16,7 @@ import torch
 from evsim.checkpoints.checkpoint import read_checkpoint
 from evsim.errors import EvsimError
 from evsim.torch.example import letters_of, noise
+from evsim.torch.guard import guarded
 
 __all__ = ["build_model", "find_example", "load_checkpoint"]
 
@@ -43,7 +44,7 @@ def build_model(where: str, arguments: str | None) -> torch.nn.Module:
         raise EvsimError(f"{where}: {error} (--build-args takes its arguments as JSON)") from None
     except ValueError:
         pass
-    model = _guarded(where, lambda: function(**told))
+    model = guarded(where, lambda: function(**told))
     if not isinstance(model, torch.nn.Module):
         raise EvsimError(f"{where}: returns {type(model).__name__}, expected a torch.nn.Module")
     return model.eval()
@@ -67,21 +68,8 @@ def _imported(file: str):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    _guarded(file, lambda: spec.loader.exec_module(module))
+    guarded(file, lambda: spec.loader.exec_module(module))
     return module
-
-
-def _guarded(where: str, call):
-    """Whatever the user's own code raises, in a line with the place in that code."""
-    try:
-        return call()
-    except EvsimError:
-        raise
-    except (Exception, SystemExit) as error:
-        places = [frame for frame in inspect.getinnerframes(error.__traceback__)] if error.__traceback__ else []
-        at = f" at {Path(places[-1].filename).name} line {places[-1].lineno}" if places else ""
-        words = " ".join(str(error).split())[:300]
-        raise EvsimError(f"{where}: {type(error).__name__}: {words}{at}") from None
 
 
 def load_checkpoint(model: torch.nn.Module, path: str) -> None:

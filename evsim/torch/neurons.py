@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from evsim.handlers.neuron_forms.forms import (
     Quantiser,
     Signed,
 )  # fmt: skip
+from evsim.torch.guard import guarded
 
 __all__ = ["Known", "find_neurons", "integer", "integrate_and_fire", "lif", "quantiser"]
 
@@ -126,7 +128,7 @@ def _told(path: str, module: torch.nn.Module, told: Mapping[str, object]) -> Kno
         return None
     known = told[name]
     if callable(known):
-        known = known(module)
+        known = guarded(f"neurons={{{name!r}: ...}} of {path}", functools.partial(known, module))
     if isinstance(known, Form):
         known = Known(known)
     if not isinstance(known, Known):
@@ -143,12 +145,23 @@ def _read(path: str, module: torch.nn.Module) -> Known | None:
         if belongs(names, packages):
             reader = next((table[known] for known in names if known in table), None)
             if reader is None:
-                raise EvsimError(
-                    f"{path}: neurons of class {name} are not known: pass neurons={{{name!r}: evsim.torch.lif(...)}}"
-                )
-            return reader(module)
+                raise EvsimError(_unknown(path, name))
+            return _described(path, name, reader, module)
     reader = _HOME_MADE.get(name)
-    return None if reader is None else reader(module)
+    return None if reader is None else _described(path, name, reader, module)
+
+
+def _unknown(path: str, name: str) -> str:
+    if "Recurrent" in name or name in _RECURRENT:
+        return f"{path}: {name} feeds what it sends back to itself, and evsim runs feed-forward networks"
+    return f"{path}: neurons of class {name} are not known: pass neurons={{{name!r}: evsim.torch.lif(...)}}"
+
+
+def _described(path: str, name: str, reader: Reader, module: torch.nn.Module) -> Known:
+    try:
+        return guarded(f"{name} has not what its class says", lambda: reader(module))
+    except EvsimError as error:
+        raise EvsimError(f"{path}: {error}") from None
 
 
 def number(value: object) -> float | np.ndarray:
@@ -204,7 +217,21 @@ def _negative(module: torch.nn.Module) -> Known:
 # ---- snnTorch, norse, BrainCog
 
 
+_UNUSUAL = (
+    ("reset_delay", True, "resets at once, and again at the next step what is still above the threshold"),
+    ("inhibition", False, "lets only the strongest neuron of a layer fire"),
+    ("state_quant", False, "rounds its membrane"),
+)
+"""Options of snnTorch's neurons, the value that is known here, and what any other does."""
+_RECURRENT = {"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"}
+
+
 def _late(module: torch.nn.Module, alpha: object = None) -> Known:
+    resets = int(module.reset_mechanism_val) != 2
+    for name, usual, why in _UNUSUAL[0 if resets else 1 :]:
+        if bool(getattr(module, name, usual)) is not usual:
+            told = f"{type(module).__name__}({name}={getattr(module, name)!r})"[:80]
+            raise EvsimError(f"{told} {why}: no form of neurons here does, expected {name}={usual}")
     reset = ("subtract", "zero", "none")[int(module.reset_mechanism_val)]
     graded = number(module.graded_spikes_factor)
     form = LateReset(

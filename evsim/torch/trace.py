@@ -25,6 +25,7 @@ from evsim.graph.twins import form_from, gain_of
 from evsim.networks.recorded import TITLE, describe
 from evsim.torch.check import axis_of, check_neuron
 from evsim.torch.example import as_example, letters_of, other_example
+from evsim.torch.guard import guarded
 from evsim.torch.neurons import Known, find_neurons
 from evsim.torch.recorder import Recording, as_array, record
 from evsim.torch.report import TraceReport
@@ -34,6 +35,7 @@ from evsim.traces.verify import SUMMED_TOLERANCE, Verification
 
 __all__ = ["trace"]
 
+_FORWARD = "the model's forward fails on this example"
 _COMPARISONS = {"ge", "gt", "lt", "le", "heaviside", "sign", "round"}
 
 
@@ -93,7 +95,18 @@ def trace(
     --------
     >>> report = evsim.torch.trace(model.eval(), image, axes="B,C,H,W", out="net.npz")  # doctest: +SKIP
     """
+    told = {"allow_dense": allow_dense, "as_written": as_written, "allow_silent": allow_silent, "second": second}
+    words = {"class_names": list(class_names) if class_names else None, "normalisation": _plain(normalisation)}
+    return guarded(
+        "the recorder failed, which is a fault of evsim",
+        lambda: _trace(model, example, axes, out, neurons, told, words),
+    )
+
+
+def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], words: dict) -> TraceReport:
     begin = time.perf_counter()
+    if not isinstance(model, torch.nn.Module):
+        raise EvsimError(f"the model is {type(model).__name__}, expected a torch.nn.Module")
     if model.training:
         raise EvsimError("the model is in training mode, expected model.eval()")
     letters = letters_of(axes)
@@ -114,10 +127,11 @@ def trace(
         raise EvsimError(f"{error}{_hint(model, recording, known)}") from None
     checked = _check_neurons(model, known, recording, graph)
     reference = _reference(graph, recording, given, known)
-    if not allow_silent:
+    if not told["allow_silent"]:
         _check_not_silent(graph, reference)
-    told = _check_second(model, given, second, letters, known, graph, recording)
+    other = _check_second(model, given, told["second"], letters, known, graph, recording)
     forced = _check_graph(graph, reference)
+    as_written, allow_dense = told["as_written"], told["allow_dense"]
     try:
         lowered = lower(graph, "recorded", reference.rates(), as_written=as_written, allow_dense=allow_dense)
     except EvsimError as error:
@@ -125,17 +139,16 @@ def trace(
     verification = verify_recorded(lowered.network, graph, reference)
     _check_handlers(verification)
     report = _report(
-        out, graph, recording, reference, lowered, checked, forced, verification, told, time.perf_counter() - begin
+        out, graph, recording, reference, lowered, checked, forced, verification, other, time.perf_counter() - begin
     )
     if out is None:
         return report
     header = {
         "title": f"{TITLE}: {type(model).__name__}",
         "hyper_parameters": asdict(describe(graph, as_written, allow_dense)),
-        "class_names": list(class_names) if class_names else None,
-        "normalisation": _plain(normalisation),
         "source": {"file": None, "sha256": None, "wrapper": f"{type(model).__module__}.{type(model).__name__}"},
         "checked": _ledger(report),
+        **words,
     }
     with naming(out):
         write_weights(out, to_weights(graph, reference, header))
@@ -147,7 +160,7 @@ def _run(model, given: torch.Tensor, known: Mapping[str, Known]) -> np.ndarray:
     with plain_kernels(model), torch.no_grad():
         reset(model, known)
         try:
-            out = model(given.clone())
+            out = guarded(_FORWARD, lambda: model(given.clone()))
         finally:
             reset(model, known)
     found = [leaf for leaf in pytree.tree_leaves(out) if isinstance(leaf, torch.Tensor)]
@@ -159,7 +172,7 @@ def _recorded(model, given: torch.Tensor, letters: str, known: Mapping[str, Know
     with plain_kernels(model):
         reset(model, known)
         try:
-            return record(model, given, letters, known)
+            return guarded(_FORWARD, lambda: record(model, given, letters, known))
         finally:
             reset(model, known)
 

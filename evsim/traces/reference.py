@@ -39,11 +39,14 @@ class Reference:
         By module name, axes as in the official tensors; 0 and 1, or payloads. May cover the first samples only. In a
         file of one sample, its axis may be missing.
     logits : float array [n_samples, n_classes]
+    file : str, optional
+        Where it was read, for messages.
     """
 
     inputs: np.ndarray
     spikes: dict[str, np.ndarray]
     logits: np.ndarray
+    file: str = "the reference"
 
     def recordings(self) -> Iterator[Recording]:
         """The inputs, one recording a sample."""
@@ -78,7 +81,7 @@ def read_reference(path: str | os.PathLike) -> Reference:
         raise TraceError(f"{path}: no entry {error} in this reference file") from None
     if logits.ndim == 3:  # a TET network returns its logits step by step
         logits = logits.mean(axis=0)
-    return _checked(path, Reference(inputs, spikes, logits))
+    return _checked(path, Reference(inputs, spikes, logits, os.fspath(path)))
 
 
 def _entries(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -203,7 +203,9 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
     populations = {population.name: population for population in network.populations()}
     unknown = [name for name in reference.spikes if name not in populations]
     if unknown:
-        raise TraceError(f"reference has spikes of {unknown[0]}, which is no population of this {network.name} network")
+        raise TraceError(
+            f"{reference.file}: spikes of {unknown[0]}, which is no population of this {network.name} network"
+        )
     _check_classes(network, reference)
     verification = Verification(samples=len(samples))
     for index, sample in enumerate(samples):
@@ -212,7 +214,7 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
             for name, array in reference.spikes.items()
             if index < array.shape[1]
         }
-        _check_steps(len(sample), expected)
+        _check_steps(reference.file, len(sample), expected)
         heard = {name for name, dense in expected.items() if dense.any()}
         verification.heard |= heard
         verification.silent += [name for name in expected if name not in (*heard, *verification.silent)]
@@ -226,13 +228,13 @@ def verify(network: Network, samples: Sequence[Sequence[Spikes]], reference: Ref
 def _check_classes(network: Network, reference: Reference) -> None:
     n_classes, found = network.readout.n_classes, reference.logits.shape[1]
     if found != n_classes:
-        raise TraceError(f"reference has logits of {found} classes, this {network.name} network {n_classes}")
+        raise TraceError(f"{reference.file}: logits of {found} classes, this {network.name} network has {n_classes}")
 
 
-def _check_steps(n_steps: int, expected: Mapping[str, np.ndarray]) -> None:
+def _check_steps(file: str, n_steps: int, expected: Mapping[str, np.ndarray]) -> None:
     for name, dense in expected.items():
         if dense.shape[0] != n_steps:
-            raise TraceError(f"reference has {dense.shape[0]} steps of {name}, but the input makes {n_steps} steps")
+            raise TraceError(f"{file}: {dense.shape[0]} steps of {name}, but the input makes {n_steps} steps")
 
 
 def _compare_free(network, sample, expected, logits, verification: Verification, order: str) -> None:

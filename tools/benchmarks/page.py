@@ -4,7 +4,8 @@
     python -m tools.benchmarks.page --into docs/performance.md *.json        write them into their slots
 
 Each tool's JSON says what it is (`kind`). A slot in the page is what stands between the comments
-``<!-- measured: KIND -->`` and ``<!-- end -->``; a slot of which no file is given stays as it is.
+``<!-- measured: KIND -->`` and ``<!-- end -->``; a slot of which no file is given stays as it is. Times of both sides
+held to a target have slots of their own, ``KIND-TARGET``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from pathlib import Path
 from statistics import median
 
 from tools.benchmarks.memory import BOUNDED, bound
-from tools.benchmarks.table import DENSE, best_dense, ratio
+from tools.benchmarks.table import DENSE, best_dense, held, ratio
+from tools.benchmarks.target import HOST
 
 __all__ = ["PageError", "fill", "render"]
 
+TIMED = ("workloads", "fixed-point", "compiled")
+"""Tables that differ by target; the rest is measured without one."""
 _SLOT = re.compile(r"(<!-- measured: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -40,8 +44,13 @@ def render(measured: Mapping) -> dict[str, str]:
     kind = measured.get("kind")
     if kind not in _RENDERERS:
         raise PageError(f"kind {kind!r}, expected one of {', '.join(_RENDERERS)}")
-    tables = {name: make(measured) for name, make in _RENDERERS[kind].items()}
-    return {name: f"{table}\n\n{_machine(measured['machine'])}\n" for name, table in tables.items()}
+    target = measured.get("target", HOST)
+    tables = {name: make(measured) for name, make in _RENDERERS[kind].items() if target == HOST or name in TIMED}
+    slot = "" if target == HOST else f"-{target}"
+    conditions = "" if target == HOST else f"{held(target).removeprefix('target: ')}; "
+    return {
+        f"{name}{slot}": f"{table}\n\n{conditions}{_machine(measured['machine'])}\n" for name, table in tables.items()
+    }
 
 
 def fill(page: str, tables: Mapping[str, str]) -> str:

@@ -10,9 +10,10 @@ from statistics import median
 
 from tools.benchmarks.equality import Equality
 from tools.benchmarks.memory import BOUNDED, Memory, bound
+from tools.benchmarks.target import HOST, TARGETS
 from tools.benchmarks.timing import Measurement
 
-__all__ = ["DENSE", "Ratio", "Results", "as_json", "best_dense", "machine", "ratio", "table"]
+__all__ = ["DENSE", "Ratio", "Results", "as_json", "best_dense", "held", "machine", "ratio", "table"]
 
 DENSE = ("SpikingJelly 2", "plain torch")
 """How the names of dense models begin."""
@@ -31,12 +32,15 @@ class Results:
         By workload.
     rates : dict of str to dict of str to (float, float)
         By tuned workload and layer or population: percent wanted and achieved.
+    target : str
+        The instructions that both sides were held to, see `tools.benchmarks.target`.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
     memory: dict[str, Memory] = field(default_factory=dict)
     equality: dict[str, Equality | None] = field(default_factory=dict)
     rates: dict[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    target: str = HOST
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,10 @@ def best_dense(seconds: Mapping[str, list[float]], prefix: str, compiled: bool =
 
 def table(results: Results) -> str:
     """One line a contestant; the best form of each dense model carries a star."""
-    lines = [f"{'':42} {'threads':>7} {'median s':>9} {'min':>8} {'max':>8}   PyTorch/evsim (min-max)"]
+    lines = [
+        held(results.target),
+        f"{'':42} {'threads':>7} {'median s':>9} {'min':>8} {'max':>8}   PyTorch/evsim (min-max)",
+    ]
     for m in results.measurements:
         lines.append(m.title)
         stars = {best_dense(m.seconds, prefix, compiled) for prefix in DENSE for compiled in (False, True)}
@@ -85,6 +92,13 @@ def table(results: Results) -> str:
     for name, memory in results.memory.items():
         lines.append(_memory_line(name, memory))
     return "\n".join(lines)
+
+
+def held(target: str) -> str:
+    """What both sides were held to, in a line."""
+    if target == HOST:
+        return "target: the processor's own, nothing is held back"
+    return f"target: both sides held to {target} ({TARGETS[target]})"
 
 
 def _rate_lines(name: str, rates: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -114,6 +128,7 @@ def as_json(results: Results) -> dict:
     is_compiled = any(name.endswith("torch.compile") for m in results.measurements for name in m.seconds)
     return {
         "kind": "compiled" if is_compiled else "workloads",
+        "target": results.target,
         "machine": machine(),
         "measurements": rows,
         "equality": equality,

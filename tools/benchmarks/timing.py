@@ -12,6 +12,7 @@ import numpy as np
 
 from tools.benchmarks.child import in_child
 from tools.benchmarks.evsim_contestant import FORMS, Evsim
+from tools.benchmarks.target import check_held
 from tools.benchmarks.workload import Unavailable, Workload, find, read_workload, write_workload
 
 __all__ = ["FEWEST_ROUNDS", "Contestant", "Measurement", "interleave", "measure", "prepare"]
@@ -87,6 +88,7 @@ def _prepare(name: str, shared: Path | None, path: Path) -> None:
 def _measure(path: Path, threads: int, rounds: int, compiled: bool) -> Measurement:
     workload = read_workload(path)
     contestants, notes = _contestants(workload, threads, compiled)
+    check_held()
     n_inputs = len(workload.inputs)
     logits = {c.name: np.stack([c.run(i) for i in range(n_inputs)]) for c in contestants}  # the warm-up, too
     seconds = interleave(contestants, n_inputs, rounds)

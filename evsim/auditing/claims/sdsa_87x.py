@@ -241,7 +241,7 @@ def _with_memory(run: AuditedRun, row: int) -> tuple[float, float]:
 
 _ONE_PASS = "vanilla self-attention runs once, on real values, without softmax"
 _SCOPES = (
-    ("operators alone, masks free", f"Q K^T and A V against column sums; an AND costs nothing; {_ONE_PASS}",
+    ("operators alone, masks free", f"Q Kᵀ and A V against column sums; an AND costs nothing; {_ONE_PASS}",
      lambda run: _operators(run, False)),
     ("operators alone, a mask as an addition", f"as before, but an AND or a selection costs {E_AC} pJ; {_ONE_PASS}",
      lambda run: _operators(run, True)),

@@ -89,7 +89,7 @@ def _value(building: Building, i: int, node: Node, inputs: list[Value], allow_de
     rule = _RULES.get(node.op)
     try:
         if rule is None:
-            raise Unfit("it is unknown to them")
+            raise Unfit("no handler does it")
         if any(isinstance(value, Events) and value.kind == "absent" for value in inputs) and node.op not in (
             "mul", "reshape", "permute", "expand", "slice",
         ):  # fmt: skip
@@ -104,6 +104,12 @@ def _value(building: Building, i: int, node: Node, inputs: list[Value], allow_de
         return dense.value(building, i, node, inputs, dense_ones)
     except EvsimError as error:
         raise CheckpointError(f"{node.path or 'the model'}: {error}") from None
+    except Exception as error:  # a graph that nobody foresaw, maybe a stranger's
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CheckpointError(
+            f"{node.path or 'the model'}: operation {node.op} is used in a way that has no event-driven form here "
+            f"({words})"
+        ) from error
 
 
 def fold(graph: Graph) -> dict[int, np.ndarray]:

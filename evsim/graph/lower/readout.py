@@ -121,7 +121,7 @@ def _add_program(building: Building, graph: Graph, values: Mapping[int, Value]) 
         stored: Stored = building.store(as_real(building, len(graph.nodes), value, ""))
         inputs.append((stored.current, (stored.current.n_places, stored.current.n_channels)))
         takers[place] = (len(inputs) - 1, stored.at, 1.0)
-    n_classes = math.prod(graph.node(graph.output).shape)
+    n_classes = math.prod(graph.node(graph.output).shape) // (graph.n_steps if graph.by_step else 1)
     name = building.name("", "readout")
     from evsim.handlers.readout_program import ReadoutProgram
 
@@ -147,7 +147,10 @@ class _Program:
             padded = np.concatenate([rows, np.zeros((rows.shape[0], 1), np.float32)], axis=1)
             kept[place] = padded[:, at] * np.float32(unit)
         with np.errstate(all="ignore"):
-            return np.asarray(evaluate_readout(self.graph, kept), np.float32).reshape(-1)
+            made = np.asarray(evaluate_readout(self.graph, kept), np.float32)
+        if self.graph.by_step:  # logits are the mean of what the model returns for each step
+            return made.reshape(n_steps, -1).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return made.reshape(-1)
 
 
 def _cost(graph: Graph) -> OpCounts:
@@ -165,4 +168,7 @@ def _cost(graph: Graph) -> OpCounts:
             scalings += n
         else:
             comparisons += cost(node, shapes)[1] if shapes else 0
+    if graph.by_step:
+        n = math.prod(graph.node(graph.output).shape)
+        adds, scalings = adds + n - n // graph.n_steps, scalings + n // graph.n_steps
     return OpCounts(macs=macs, residual_adds=adds, scalings=scalings, comparisons=comparisons)

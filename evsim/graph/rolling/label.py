@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from evsim.graph.rolling.axes import Atom, Axis, Unrolled, axis_size, has_time, plain_axes
 from evsim.graph.rolling.label_rules import Timing, elementwise, rule_of
 from evsim.graph.rolling.run import NEURON, RecordedOp, Run
+from evsim.graph.rolling.understood import no_form, understood
 
 __all__ = ["AxisLabels"]
 
@@ -50,7 +51,7 @@ class AxisLabels:
             self._place = place
             self._take_step(op)
             try:
-                outs = self._outs(op)
+                outs = understood(op, self._outs, op)
             except Unrolled as refusal:
                 raise Unrolled(f"{op.path or 'the model'}: {refusal}") from None
             for value, axes in zip(op.outs, outs, strict=False):
@@ -98,7 +99,10 @@ class AxisLabels:
         """An operation without a rule is element by element if it keeps the shape, else it must not see time."""
         shapes = [self.run.shapes[value] for value in op.operands]
         if any(shape == self.shape(op) for shape in shapes):
-            return [elementwise(self, op)]
-        if any(has_time(axis) for value in op.operands for axis in self.axes[value]):
-            raise Unrolled(f"operation {op.name} over an axis that holds time is unknown")
-        return [plain_axes(self.run.shapes[value]) if value is not None else [] for value in op.outs]
+            first = [elementwise(self, op)]
+        elif any(has_time(axis) for value in op.operands for axis in self.axes[value]):
+            raise no_form(op.name)  # whether it mixes steps, nobody knows
+        else:
+            first = []
+        rest = op.outs[len(first) :]
+        return first + [plain_axes(self.run.shapes[value]) if value is not None else [] for value in rest]

@@ -239,9 +239,12 @@ def _windowed(n_spatial: int | None) -> Callable:
             if not (i >= len(shape) - n or (is_conv and i == len(shape) - n - 1)):
                 continue
             if has_time(axes[i]):
-                if shape[i] == axis_size(axes[i]) and i >= len(shape) - n and _leaves_alone(op, i - len(shape), n):
+                same = shape[i] == axis_size(axes[i]) and i >= len(shape) - n
+                if same and _leaves_alone(labels, op, i - len(shape), n):
                     continue
                 labels.mixes(f"{op.name} over the axis of time")
+                if same:  # its places are still the steps, so that neurons behind it can say why they cannot be
+                    continue
             if is_conv or shape[i] != axis_size(axes[i]) or has_time(axes[i]):
                 axes[i] = plain(shape[i])
         return axes
@@ -249,8 +252,11 @@ def _windowed(n_spatial: int | None) -> Callable:
     return rule
 
 
-def _leaves_alone(op: RecordedOp, from_the_end: int, n: int) -> bool:
+def _leaves_alone(labels: Labels, op: RecordedOp, from_the_end: int, n: int) -> bool:
     """Whether the window of this axis is a single place."""
+    if op.name == "convolution":
+        kernel = labels.run.shapes[op.args[1].value]
+        return kernel[from_the_end] == 1 and not op.args[6]
     if op.name.startswith(("upsample", "constant_pad", "_adaptive", "adaptive")):
         return True
     if "pool" not in op.name or len(op.args) < 2:
@@ -276,7 +282,6 @@ def _along(labels: Labels, op: RecordedOp) -> list[Axis]:
     dim = _dim(op.args[1], len(axes))
     if has_time(axes[dim]):
         labels.mixes(f"{op.name} over the axis of time")
-        axes = [plain(axis_size(axis)) if i == dim else axis for i, axis in enumerate(axes)]
     return list(axes)
 
 
@@ -317,7 +322,8 @@ def _scatter(labels: Labels, op: RecordedOp) -> list[Axis]:
 
 def _flip(labels: Labels, op: RecordedOp) -> list[Axis]:
     axes = labels.operand(op)
-    if any(has_time(axes[dim]) for dim in _dims(op.args[1], len(axes))):
+    dims = op.args[1] if op.name == "flip" else op.args[2] if len(op.args) > 2 else None
+    if any(has_time(axes[dim]) for dim in _dims(dims, len(axes))):
         labels.mixes(f"{op.name} over the axis of time")
     return list(axes)
 
@@ -333,7 +339,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"), _batch_norm),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "max", "min", "prod", "var", "std", "any", "all", "logsumexp",
                      "argmax", "linalg_vector_norm", "norm"), _reduce),
-    **dict.fromkeys(("_softmax", "_log_softmax", "cumsum", "softmax"), _along),
+    **dict.fromkeys(("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "softmax"), _along),
     "native_layer_norm": _layer_norm, "mm": _matmul, "bmm": _matmul, "matmul": _matmul, "addmm": _matmul,
     "baddbmm": _matmul, "mv": _matmul, "linear": _linear,
     **dict.fromkeys(("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty", "zeros_like",

@@ -12,16 +12,23 @@ from hashlib import sha256
 
 import numpy as np
 
+from evsim.errors import EvsimError
 from evsim.graph.graph import Graph
 from evsim.graph.rolling.axes import Unrolled, axis_size, has_time, size_of_step
 from evsim.graph.rolling.label import AxisLabels
 from evsim.graph.rolling.program import Program, Source
+from evsim.graph.rolling.recurrence import check_feed_forward
 from evsim.graph.rolling.run import CONSTANT, INPUT, NEURON, PARAMETER, RecordedOp, Run, refs
 from evsim.graph.rolling.stacks import with_stacks
 from evsim.graph.rolling.translate import translate
 
 __all__ = ["Neuron", "roll_up"]
 
+_NEVER_EVENT_DRIVEN = {
+    "_softmax", "_log_softmax", "_safe_softmax", "softmax", "native_layer_norm", "sigmoid", "tanh", "gelu", "silu",
+    "exp", "log", "sqrt", "reciprocal", "relu", "leaky_relu", "softplus", "hardsigmoid", "hardswish",
+}  # fmt: skip
+"""What the readout does where it may: no handler can, and behind the last neurons none has to."""
 _SAME = {"clone", "detach", "alias", "contiguous", "lift_fresh", "lift"}
 
 
@@ -71,17 +78,19 @@ class _Roller:
 
     def __post_init__(self) -> None:
         self.ops = self.run.live()
+        check_feed_forward(self.ops, self.neurons)
         self.labels = AxisLabels(self.run, self.ops, self.neurons)
         self.program = Program()
         self.readout = Program(self.program)
         self.tensors: dict[str, np.ndarray] = {}
         self._constants: dict[tuple, str] = {}
+        self._behind_all_neurons = self.run.behind_all_neurons()
         self.n_steps = self._count_steps()
 
     def graph(self) -> Graph:
         """Walk, then say where the output is."""
         for place, op in enumerate(self.ops):
-            self._roll(place, op)
+            self._roll_named(place, op)
         value = self.run.outputs[0]
         output = self.late[value] if value in self.late else self._whole(value)
         self.readout.check_is_allowed(output)
@@ -123,13 +132,27 @@ class _Roller:
 
     # ---- one operation
 
+    def _roll_named(self, place: int, op: RecordedOp) -> None:
+        """Whatever goes wrong is said with the module's path; refusals have it already."""
+        try:
+            self._roll(place, op)
+        except EvsimError:
+            raise
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            where = op.path or "the model"
+            raise Unrolled(
+                f"{where}: operation {op.name} is called in a way that has no form here ({words})"
+            ) from error
+
     def _roll(self, place: int, op: RecordedOp) -> None:
         if op.name == NEURON and self.neurons[op.path].sends == "R":
             self._integrate(op)
             return
         why = self.labels.mixing.get(place)
         late = next((value for value in op.operands if value in self.late), None)
-        if why is not None or late is not None:
+        can_wait = op.name in _NEVER_EVENT_DRIVEN and self._behind_all_neurons.issuperset(op.outs)
+        if why is not None or late is not None or can_wait:
             self._postpone(op, why)
             return
         if op.name in _SAME and op.args[0].value in self.elements:

@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["CONSTANT", "INPUT", "NEURON", "PARAMETER", "SCATTER", "RecordedOp", "Ref", "Run", "refs", "refs_of"]
 
-INPUT, PARAMETER, CONSTANT, NEURON, SCATTER = "input", "parameter", "constant", "neuron", "scatter"
+INPUT, PARAMETER, CONSTANT, NEURON, SCATTER = "input", "parameter", "constant", "neuron", "write through a view"
 """Names of recorded operations that are none of PyTorch's."""
 
 
@@ -29,7 +29,7 @@ class RecordedOp:
     name : str
         As PyTorch's dispatcher names it ("convolution"), in-place ones without their underscore; or one of this file's.
     args : tuple
-        Numbers, text, None, `Ref`, and lists of these. A "scatter" has base, value and the chain of views by which the
+        Numbers, text, None, `Ref`, and lists of these. A `SCATTER` has base, value and the chain of views by which the
         value is found in the base: tuples (name, further arguments, which output).
     kwargs : dict
     outs : tuple of int or None
@@ -96,6 +96,14 @@ class Run:
                 needed.add(i)
                 open_values += self.ops[i].operands
         return [op for i, op in enumerate(self.ops) if i in needed]
+
+    def behind_all_neurons(self) -> set[int]:
+        """Values that no neuron is fed by, through whatever lies between."""
+        feeding: set[int] = set()
+        for op in reversed(self.ops):
+            if op.name == NEURON or feeding.intersection(value for value in op.outs if value is not None):
+                feeding.update(op.operands)
+        return {value for op in self.ops for value in op.outs if value is not None} - feeding
 
 
 def refs(arguments: object) -> Iterator[int]:

@@ -9,6 +9,7 @@ from evsim.graph.rolling.program import Program, Source
 from evsim.graph.rolling.rules import arithmetic, layers, views
 from evsim.graph.rolling.rules.operation import Operation, Rule, Shape
 from evsim.graph.rolling.run import RecordedOp
+from evsim.graph.rolling.understood import no_form, understood
 
 __all__ = ["translate"]
 
@@ -27,8 +28,8 @@ def translate(
     """
     rule = _RULES.get(op.name)
     if rule is None:
-        raise Unrolled(f"operation {op.name} has no form here: it is unknown")
-    made = rule(Operation(program, op, source_of, shapes, shape_of))
+        raise no_form(op.name)
+    made = understood(op, rule, Operation(program, op, source_of, shapes, shape_of))
     made = made if isinstance(made, list) else [made]
     for source, shape in zip(made, shapes, strict=False):
         if source is not None and shape is not None and program.shape_of(source) != tuple(shape):

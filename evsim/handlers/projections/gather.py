@@ -376,7 +376,7 @@ def gather_tiles(gathering, tiles, value, touched):
             n_touched += pixels
             n_added += events
             first = group * n_out * tap_rows * tap_columns * n_in
-            channel = 0
+            channel = np.int64(0)  # a plain 0 would compile `_pass_block` twice
             while channel < n_out:
                 panel = _panel_width(n_out - channel, weights.itemsize)
                 for block in range(n_blocks):

@@ -22,7 +22,10 @@ def _reduce(name: str) -> Rule:
 
 
 def _argmax(o: Operation) -> Source:
-    return o.add("argmax", [o.operand(0)], dim=o.arg(1, "dim", 0) % len(o.shape()))
+    if o.arg(1, "dim") is None:
+        raise Unrolled("argmax over all axes has no form here")
+    found = o.add("argmax", [o.operand(0)], dim=o.arg(1, "dim") % len(o.shape()))
+    return o.add("reshape", [found], shape=o.shapes[0])
 
 
 def _along(name: str) -> Rule:
@@ -123,7 +126,7 @@ def _adaptive_max(n: int) -> Rule:
 RULES: dict[str, Rule] = {
     "mean": _reduce("mean"), "sum": _reduce("sum"), "amax": _reduce("max"), "amin": _reduce("min"),
     "max": _reduce("max"), "min": _reduce("min"), "argmax": _argmax, "cumsum": _along("cumsum"),
-    **dict.fromkeys(("_softmax", "softmax"), _along("softmax")), "_log_softmax": _along("log_softmax"),
+    **dict.fromkeys(("_softmax", "_safe_softmax", "softmax"), _along("softmax")), "_log_softmax": _along("log_softmax"),
     "mm": _matmul, "bmm": _matmul, "matmul": _matmul, "addmm": _addmm, "baddbmm": _addmm, "linear": _linear,
     "mv": _mv, "native_layer_norm": _layer_norm, "convolution": _conv,
     **{f"max_pool{n}d_with_indices": _max_pool(n) for n in (2, 3)},
