@@ -93,12 +93,18 @@ class GraphAssembly:
         x = self.reshape(x, 1, n_heads, n_channels // n_heads, height * width)
         return self.op("permute", x, dims=(0, 1, 3, 2))
 
-    def attention(self, path: str, q: Source, k: Source, v: Source, n_heads: int, scale: float) -> Source:
-        """scale * Q (K^T V), head by head, of maps and as a map."""
+    def attention(
+        self, path: str, q: Source, k: Source, v: Source, n_heads: int, scale: float, starts_with: str = "kv"
+    ) -> Source:
+        """scale * Q (K^T V), or scale * (Q K^T) V where it starts with "qk"; head by head, of maps and as a map."""
         _, _, height, width = self.shape(q)
         q, k, v = (self.by_head(x, n_heads) for x in (q, k, v))
-        x = self.op("matmul", self.op("permute", k, dims=(0, 1, 3, 2)), v, path=path)
-        x = self.op("mul", self.op("matmul", q, x, path=path), self.number(scale), path=path)
+        k = self.op("permute", k, dims=(0, 1, 3, 2))
+        if starts_with == "kv":
+            x = self.op("matmul", q, self.op("matmul", k, v, path=path), path=path)
+        else:
+            x = self.op("matmul", self.op("matmul", q, k, path=path), v, path=path)
+        x = self.op("mul", x, self.number(scale), path=path)
         d = self.shape(x)[3]
         return self.reshape(self.op("permute", x, dims=(0, 1, 3, 2)), 1, n_heads * d, height, width)
 
