@@ -8,6 +8,7 @@ from evsim.auditing.layers import audit_run
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.engine.spikes import Spikes
+from evsim.handlers.attention.qka import HeadSum, TokenGate
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
 from evsim.handlers.neurons import LIF
 from evsim.handlers.pooling import SpikeMaxPool
@@ -64,6 +65,22 @@ def sdsa_run(x, n_heads):
     net.add(TokenSum("kv_sum", n_tokens, column, n_heads), kv)
     gate = net.add(LIF("gate_lif", column, (n_heads, n // n_heads), "head,channel", v_threshold=0.5))
     out = net.add(Gate("qkv", n_tokens, n, n_heads), q=q, gate=gate)
+    return _finished(net, out, n_tokens * n, x)
+
+
+def qka_run(x, n_heads):
+    """Q-K token attention of x [n_steps, n_tokens, 2 * channels] = (q, k) side by side, without weights."""
+    n_steps, n_tokens, width = x.shape
+    n = width // 2
+    net = Network("tiny", (n_tokens, 1, width), n_steps)
+    for role, copy in zip("qk", np.split(2 * np.eye(width), 2), strict=True):
+        current = Current(n_tokens, n)
+        net.add(Linear(f"{role}_conv", copy, None, n_tokens, current), INPUT)
+        net.add(LIF(f"{role}_lif", current, (n_tokens, n), "token,channel"))
+    sums = Current(n_tokens, n_heads)
+    net.add(HeadSum("q_sum", n, sums), "q_lif")
+    gate = net.add(LIF("gate_lif", sums, (n_tokens, n_heads), "token,head", v_threshold=0.5))
+    out = net.add(TokenGate("qk", n_tokens, n, n_heads), k="k_lif", gate=gate)
     return _finished(net, out, n_tokens * n, x)
 
 

@@ -23,7 +23,7 @@ def official_model(data, name):
 
 
 def check_official(data, name, folder, options, n_compared):
-    """Imported by its names alone: every spike of the official model, and the counts of its recorded graph."""
+    """Imported by its names alone, every spike of the official model, running free and fed; the network, its steps."""
     tensors, reference = official_model(data, name)
     weights, _ = import_checkpoint(write_checkpoint(folder, tensors), options)
     network = build_network(weights)
@@ -34,14 +34,13 @@ def check_official(data, name, folder, options, n_compared):
     assert (found.exact.compared + found.local.compared, found.free.compared) == (n_compared, n_compared)
     assert found.logits_difference < 1e-5
     assert found.agrees
-    _check_counts(data, name, network, samples[0])
-    return network
+    return network, samples[0]
 
 
-def _check_counts(data, name, network, steps):
+def check_counts(data, name, network, steps, as_written=False):
     """The network built by name and the one lowered from the recording are the same handlers doing the same work."""
     graph, stored = from_weights(read_weights(data / "recorded" / f"{name}.npz"))
-    recorded = lower(graph, rates=stored.rates()).network
+    recorded = lower(graph, rates=stored.rates(), as_written=as_written).network
     mine, theirs = simulate(network, steps), simulate(recorded, steps)
     assert len(network.handlers) == len(recorded.handlers)
     assert mine.ledger.total() == theirs.ledger.total()

@@ -52,7 +52,7 @@ def small_resformer(size, stem, n_groups=16):
     return spikingresformer, replace(hp, group_size=n_groups, stem=stem, n_steps=3, in_channels=2, mlp_ratio=2)
 
 
-FAMILIES = {
+FAMILIES = {  # but Meta-SpikeFormer, which multiplies real values: it has no fixed point
     "sdt": small_sdt(),
     "sdt for event cameras, plif": small_sdt(spike_mode="plif", dvs_mode=True, pooling_stat="0011"),
     "spikformer cifar10": small_spikformer("cifar10"),

@@ -10,6 +10,7 @@ import pytest
 
 from evsim.auditing.conventions import conventions
 from evsim.auditing.conventions.spikingformer_tool import ssa_additions
+from evsim.auditing.lint import check_claims
 from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
@@ -103,3 +104,23 @@ def test_the_ways_to_count_one_attention():
     lines = PAGE.read_text(encoding="utf-8").split("| way to count |")[1].splitlines()[2:]
     printed = [float(line.strip("|").split("|")[1]) for line in lines[: len(measured)]]
     assert [n / 1e6 for n in measured] == pytest.approx(printed, rel=0.005)
+
+
+def test_token_attention():
+    q, k = np.zeros((2, 2)), np.zeros((2, 2))
+    q[0, 0] = q[0, 1] = k[0, 0] = k[1, 0] = k[1, 1] = 1
+    run = audit_runs.qka_run(np.concatenate([q, k], axis=1)[None], n_heads=1)
+    sums, gate = audit_runs.layer(run, "q_sum"), audit_runs.layer(run, "qk")
+    assert (sums.counts.acs, gate.counts.masks) == (2, 3)
+    assert [(head.acs, head.masks) for layer in (sums, gate) for head in layer.heads] == [(2, 0), (0, 3)]
+    charged = {name: convention.count(run).charges for name, convention in conventions().items()}
+    assert (charged["spikingjelly"]["q_sum"].acs, charged["spikingjelly"]["qk"].acs) == (2, 0)
+    for name in ("syops", "neurobench", "sdt-paper", "spikformer-paper", "spikingformer-tool"):
+        assert (charged[name]["q_sum"].acs, charged[name]["qk"].acs) == (0, 0), name
+
+
+def test_token_attention_is_linear_in_tokens_and_channels():
+    claims = {claim.words: claim for claim in check_claims(audit_runs.qka_run(np.ones((2, 3, 8)), n_heads=2))}
+    linear = claims["attention is linear in tokens and channels"]
+    assert linear.holds
+    assert "QKA costs at most of the order 2 N D" in linear.evidence

@@ -8,7 +8,7 @@ import pytest
 from evsim.errors import CheckpointError
 from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks.qkformer import VARIANTS, HyperParameters, tensor_shapes
-from tests.official_models import check_official
+from tests.official_models import check_counts, check_official
 from tests.random_spikformer import n_parameters, random_tensors
 from tests.spikformer_checks import check_damage, needs_jit, write_checkpoint
 
@@ -34,8 +34,9 @@ def tensors_of(hp, seed=0):
 
 @needs_jit
 def test_every_spike_is_the_official_one(data, tmp_path):
-    network = check_official(data, "qkformer", tmp_path, TOLD, 1_613_824)
+    network, steps = check_official(data, "qkformer", tmp_path, TOLD, 1_613_824)
     assert len(network.populations()) == 35
+    check_counts(data, "qkformer", network, steps)
 
 
 PUBLISHED = [  # the paper's tables of ImageNet, CIFAR100 and CIFAR10-DVS, in millions

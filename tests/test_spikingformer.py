@@ -8,7 +8,7 @@ import pytest
 from evsim.errors import CheckpointError
 from evsim.loading.importing import build_network, import_checkpoint
 from evsim.networks.spikingformer import VARIANTS, HyperParameters, tensor_shapes
-from tests.official_models import check_official
+from tests.official_models import check_counts, check_official
 from tests.random_spikformer import n_parameters, random_tensors
 from tests.spikformer_checks import check_damage, needs_jit, write_checkpoint
 
@@ -27,8 +27,9 @@ def tensors_of(hp, seed=0):
 
 @needs_jit
 def test_every_spike_is_the_official_one(data, tmp_path):
-    network = check_official(data, "spikingformer", tmp_path, TOLD | {"n_heads": "8"}, 466_944)
+    network, steps = check_official(data, "spikingformer", tmp_path, TOLD | {"n_heads": "8"}, 466_944)
     assert len(network.populations()) == 18
+    check_counts(data, "spikingformer", network, steps)
 
 
 PUBLISHED = [  # the tables of the official README, in millions; some of its digits are rounded, others cut off

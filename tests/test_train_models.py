@@ -7,7 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.official_models import official_model  # noqa: E402
 from tools.train.models.neurons import LIF, PLIF  # noqa: E402
+from tools.train.models.qkformer import QKFormer  # noqa: E402
 from tools.train.models.sdt import SpikeDrivenTransformer  # noqa: E402
 from tools.train.models.spikformer import Spikformer  # noqa: E402
 from tools.train.models.spikformer_v2 import SpikformerV2  # noqa: E402
@@ -264,3 +266,16 @@ def test_the_rate_averages_copy_the_first_batch_then_follow():
     after = rate.clone()
     model(torch.rand(2, 3, 16, 16))
     assert torch.equal(rate, after)
+
+
+def test_reproduces_the_official_qkformer(data):
+    tensors, reference = official_model(data, "qkformer")
+    model = QKFormer("cifar10", dim=64, layer=4)
+    found = model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, strict=False)
+    assert found.unexpected_keys == []
+    assert all(name.endswith("num_batches_tracked") for name in found.missing_keys)
+    logits, spikes = run(model, torch.from_numpy(reference.inputs))
+    assert set(spikes) == set(reference.spikes)
+    for name, sent in spikes.items():
+        assert np.array_equal(sent.reshape(4, -1), reference.spikes[name].reshape(4, -1)), name
+    np.testing.assert_allclose(logits, reference.logits, atol=1e-6)

@@ -27,7 +27,7 @@ from evsim.asynchronous.relays import (
     pass_gate,
     pass_on,
     pool,
-    sum_tokens,
+    sum_places,
 )
 from evsim.asynchronous.spread import project, spread
 from evsim.handlers.acts import Kind
@@ -35,7 +35,7 @@ from evsim.handlers.acts import Kind
 __all__ = ["deliver", "emit", "inject"]
 
 _PROJECT, _POOL, _DILATE, _COINCIDE = int(Kind.PROJECT), int(Kind.POOL), int(Kind.DILATE), int(Kind.COINCIDE)
-_GATE, _SUM_TOKENS, _PASS, _MULTIPLY = int(Kind.GATE), int(Kind.SUM_TOKENS), int(Kind.PASS), int(Kind.MULTIPLY)
+_GATE, _SUM, _PASS, _MULTIPLY = int(Kind.GATE), int(Kind.SUM), int(Kind.PASS), int(Kind.MULTIPLY)
 _MULTIPLY_MAP, _MEAN_SPIKES = int(Kind.MULTIPLY_MAP), int(Kind.MEAN_SPIKES)
 
 
@@ -51,8 +51,8 @@ def _reach(h, port, address, payload, m):
         coincide(h, port, address, m)
     elif kind == _GATE:
         pass_gate(h, port, address, m)
-    elif kind == _SUM_TOKENS:
-        sum_tokens(h, address, m)
+    elif kind == _SUM:
+        sum_places(h, address, m)
     elif kind == _PASS:
         count_branch(h, port, m)
         pass_on(h, address, payload, m)

@@ -21,7 +21,7 @@ from evsim.asynchronous.columns import (
 from evsim.asynchronous.settle import quotient
 from evsim.asynchronous.spread import spread
 
-__all__ = ["coincide", "dilate", "mean_spikes", "pass_gate", "pass_on", "pool", "sum_tokens"]
+__all__ = ["coincide", "dilate", "mean_spikes", "pass_gate", "pass_on", "pool", "sum_places"]
 
 
 @kernel(error_model="numpy", forceinline=True)
@@ -86,9 +86,10 @@ def coincide(h, port, address, m):
 
 @kernel(error_model="numpy")
 def pass_gate(h, port, address, m):
-    """Port 0: q passes where the gate is open, else it waits. Port 1: a channel opens, and what waited passes."""
-    n_tokens, n_channels, at = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + MARKS_AT]
-    gates = at + n_tokens * n_channels
+    """Port 0: an event passes where its gate is open, else it waits. Port 1: a gate opens, and what waited passes."""
+    n_gates, width, at = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + MARKS_AT]
+    n_members, stride = m.acts[h + NUMBERS + 2], m.acts[h + NUMBERS + 3]
+    gates = at + n_gates * n_members
     if port == 0:
         if m.marks[at + address]:
             return
@@ -96,25 +97,28 @@ def pass_gate(h, port, address, m):
         m.acts[h + MASKS] += 1
         m.acts[h + STATE_READS] += 1
         m.acts[h + STATE_WRITES] += 1
-        if m.marks[gates + address % n_channels]:
+        if m.marks[gates + address // width % n_gates]:
             pass_on(h, address, 1, m)
     elif m.marks[gates + address] == 0:
         m.marks[gates + address] = 1
-        m.acts[h + STATE_READS] += n_tokens
+        m.acts[h + STATE_READS] += n_members
         m.acts[h + STATE_WRITES] += 1
-        for token in range(n_tokens):
-            if m.marks[at + token * n_channels + address]:
+        for member in range(n_members):
+            place = address * width + member * stride
+            if m.marks[at + place]:
                 m.acts[h + MASKS] += 1
-                pass_on(h, token * n_channels + address, 1, m)
+                pass_on(h, place, 1, m)
 
 
 @kernel(error_model="numpy")
-def sum_tokens(h, address, m):
-    """One to the column's membrane."""
-    m.scratch[0] = m.acts[h + NUMBERS + 1]
+def sum_places(h, address, m):
+    """One to the membrane of the place's sum."""
+    m.scratch[0] = m.acts[h + NUMBERS + 2]
     m.acts[h + EVENT_ACS] += 1
     m.acts[h + ACS] += 1
-    spread(h, 0, address % m.acts[h + NUMBERS], m.scratch, 0, 1, m)
+    target = address // m.acts[h + NUMBERS + 1] % m.acts[h + NUMBERS]
+    n_channels = m.acts[h + NUMBERS + 3]
+    spread(h, target // n_channels, target % n_channels, m.scratch, 0, 1, m)
 
 
 @kernel(error_model="numpy")

@@ -33,8 +33,9 @@ class Kind(IntEnum):
                   a window passes, later ones of the step are absorbed.
     DILATE        spikes; places, channels, channels of a head. The same over neighbouring tokens and channels.
     COINCIDE      k, v; places. Passes when the second operand of a place has arrived.
-    GATE          q, gate; tokens, channels. An open channel lets its q pass; q that came before waits.
-    SUM_TOKENS    spikes; channels, the whole number that is added.
+    GATE          q, gate; gates, width, members of a gate, step between them. An open gate lets its members pass, those
+                  of place / width mod gates; what came before waits.
+    SUM           spikes; sums, width, the whole number that is added to sum place / width mod sums, channels.
     PASS          any; no numbers. Every spike passes as an event of its own.
     MULTIPLY      q, k, v; tokens, heads, channels of a head. `scales` holds the factor.
     MULTIPLY_MAP  spikes; heads, rows and columns of a head, half, transposed, shift, tokens. `reads` the other operand,
@@ -58,7 +59,7 @@ class Kind(IntEnum):
     DILATE = 2
     COINCIDE = 3
     GATE = 4
-    SUM_TOKENS = 5
+    SUM = 5
     PASS = 6
     MULTIPLY = 7
     MULTIPLY_MAP = 8

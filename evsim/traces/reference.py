@@ -23,6 +23,7 @@ from evsim.recordings.safe_npy import read_npy
 __all__ = ["Reference", "arrange", "read_reference"]
 
 _PACKED = ("spk64/", "spk/")
+_WHOLE = "ispk/"
 _LARGEST_RATIO = 300
 """Frames of events pack a hundredfold."""
 
@@ -62,7 +63,7 @@ def read_reference(path: str | os.PathLike) -> Reference:
 
     ``spk/<module>`` or ``spk64/<module>`` is ``numpy.packbits`` of spikes [n_steps, n_samples, ...] in C order;
     their shapes stand in ``shape/<module>`` or in the JSON text ``meta_json`` (``lif``: steps first;
-    ``spike_shapes``: samples first).
+    ``spike_shapes``: samples first). ``ispk/<module>`` holds whole numbers [n_steps, n_samples, ...] as they are.
 
     Raises
     ------
@@ -73,6 +74,7 @@ def read_reference(path: str | os.PathLike) -> Reference:
         entries = _entries(path)
         shapes, sample_first = _shapes(path, entries)
         spikes = {name: _unpack(path, name, packed, shapes) for name, packed in _packed_entries(entries).items()}
+        spikes |= _whole_entries(path, entries)
         if sample_first:
             spikes = {name: np.swapaxes(array, 0, 1) for name, array in spikes.items()}
         inputs = entries["input"] if "input" in entries else entries["frames"]
@@ -151,6 +153,15 @@ def _packed_entries(entries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name, entry in entries.items()
         if name.startswith(prefix)
     }
+
+
+def _whole_entries(path, entries: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Spikes that are more than one, of neurons that send payloads."""
+    found = {name.removeprefix(_WHOLE): entry for name, entry in entries.items() if name.startswith(_WHOLE)}
+    for name, array in found.items():
+        if array.dtype.kind not in "iu":
+            raise TraceError(f"{path}: {_WHOLE}{name} is of type {array.dtype}; expected whole numbers")
+    return found
 
 
 def _shapes(path, entries: Mapping[str, np.ndarray]) -> tuple[dict[str, tuple[int, ...]], bool]:

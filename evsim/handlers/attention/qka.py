@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.engine.current import Current
+from evsim.handlers.acts import Act, Kind
 from evsim.handlers.elementwise.axis_sum import AxisSum
 from evsim.handlers.elementwise.mask import Mask
 from evsim.handlers.geometry import Attention, Told, acs_by_head, masks_by_head
@@ -42,6 +43,11 @@ class HeadSum(AxisSum):
         """What it says of itself to conventions."""
         return Attention("qka", "sum", *self._sizes)
 
+    def asynchronous(self) -> Act:
+        """Adds 1 at once: the gate may open early."""
+        n_tokens, n_heads, head_channels = self._sizes
+        return Act(Kind.SUM, (n_tokens * n_heads, head_channels, int(self.unit), n_heads), writes=self.current)
+
     def split_by_head(self, told: Told) -> np.ndarray:
         """One addition for each event."""
         return acs_by_head(told.by_head("spikes").sum(axis=0))
@@ -71,6 +77,12 @@ class TokenGate(Mask):
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
         return Attention("qka", "gate", *self._sizes)
+
+    def asynchronous(self) -> Act:
+        """k waits until its token and head open; when they do, what waited passes."""
+        n_tokens, n_heads, head_channels = self._sizes
+        numbers = (n_tokens * n_heads, head_channels, head_channels, 1)
+        return Act(Kind.GATE, numbers, ("k", "gate"), n_outputs=self.n_outputs, n_marks=self.n_inputs)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of k, at steps where some gate is open."""

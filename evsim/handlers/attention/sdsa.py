@@ -86,7 +86,7 @@ class TokenSum(AxisSum):
 
     def asynchronous(self) -> Act:
         """Adds 1 at once: the gate may open early."""
-        return Act(Kind.SUM_TOKENS, (self.current.n_channels, int(self.unit)), writes=self.current)
+        return Act(Kind.SUM, (self.current.n_channels, 1, int(self.unit), self.current.n_channels), writes=self.current)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One addition for each event."""
@@ -123,9 +123,8 @@ class Gate(Mask):
     def asynchronous(self) -> Act:
         """q waits until its channel opens; when it does, what waited passes."""
         n = self.n_inputs - self.n_channels
-        return Act(
-            Kind.GATE, (n // self.n_channels, self.n_channels), ("q", "gate"), n_outputs=n, n_marks=self.n_inputs
-        )
+        numbers = (self.n_channels, 1, n // self.n_channels, self.n_channels)
+        return Act(Kind.GATE, numbers, ("q", "gate"), n_outputs=n, n_marks=self.n_inputs)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """One mask for each event of q, at steps where some gate is open."""
