@@ -41,7 +41,8 @@ class OpCounts(NamedTuple):
     macs : int
         Multiply-accumulates caused by real-valued (float) events, or by a classifier of real values.
     zero_macs : int
-        The part of `macs` whose real operand was exactly 0: a classifier multiplies every channel of a mean.
+        The part of `macs` whose real operand was exactly 0. No handler multiplies by zero: it is not 0 only in files of
+        earlier versions, whose classifier multiplied every channel of a mean.
     masks : int
         AND or select of one spike with another operand in an attention.
     bias_adds : int
