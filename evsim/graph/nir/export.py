@@ -10,7 +10,8 @@ from evsim.checkpoints.weights import read_weights
 from evsim.errors import CheckpointError, EvsimError
 from evsim.graph.file import FAMILY, from_weights
 from evsim.graph.nir.hdf5 import library
-from evsim.graph.nir.write import InNir, nir_of
+from evsim.graph.nir.write import nir_of
+from evsim.graph.nir.writer import InNir
 from evsim.outputs import output_file
 from evsim.recordings.duration import parse_microseconds, written
 
