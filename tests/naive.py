@@ -199,8 +199,8 @@ def real_linear(value, weight):
     """value [c], weight [n_classes, c] -> float64 [n_classes], counts."""
     n_classes, n_channels = weight.shape
     memory = {"state_reads": n_channels + n_classes, "state_writes": n_classes}
-    zero_macs = n_classes * int((value == 0).sum())
-    return weight @ value, OpCounts(macs=weight.size, zero_macs=zero_macs, weight_reads=weight.size, **memory)
+    macs = n_classes * int((value != 0).sum())
+    return weight @ value, OpCounts(macs=macs, weight_reads=macs, **memory)
 
 
 def readout(value, bias):

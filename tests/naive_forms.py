@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from evsim.engine.ledger import OpCounts
@@ -16,7 +18,8 @@ def step(form, x, v, w):
 
 def start(form, shape):
     """V and synaptic current before the first step."""
-    rest = getattr(form, "v_leak", getattr(form, "v_reset", None))
+    leaks = hasattr(form, "v_leak") and form.rate is not None
+    rest = form.v_leak if leaks else getattr(form, "v_reset", None)
     return np.broadcast_to(f(0 if rest is None else rest), shape).astype(f), np.zeros(shape, f)
 
 
@@ -64,7 +67,20 @@ def _norse(form, x, v, w):
         h = v + form.rate * ((form.v_leak - v) + jumped)
         w = jumped + (-form.synapse_rate) * jumped
     s = h - form.v_threshold > 0
-    return s.astype(np.int64), np.where(s, form.v_reset, h).astype(f), w.astype(f)
+    return _after(form, h, s, w.astype(f))
+
+
+def _many(form, x, v, w):
+    """One spike after the other, each of which takes a threshold away."""
+    if form.rate is None:
+        h = v + x
+    else:
+        _, h, w = _norse(SimpleNamespace(**vars(form) | {"v_threshold": f(np.inf)}), x, v, w)
+    n = np.zeros(h.shape, np.int64)
+    while (above := h > (n + 1).astype(f) * form.v_threshold).any():
+        n += above
+    after = (h - n.astype(f) * form.v_threshold) if form.v_reset is None else form.v_reset
+    return n, np.where(n > 0, after, h).astype(f), w.astype(f)
 
 
 def _integer(form, x, v, w):
@@ -92,7 +108,7 @@ def _signed(form, x, v, w):
 
 _STEPS = {
     "Leaky": _leaky, "Decay": _decay, "LateReset": _late, "Norse": _norse, "IntegerLeak": _integer,
-    "Quantiser": _quantiser, "Signed": _signed,
+    "MultiSpike": _many, "Quantiser": _quantiser, "Signed": _signed,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from evsim.engine import pipeline
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
+from evsim.handlers import neurons
 from evsim.handlers.neurons import IF, LIF, Population
 from evsim.handlers.projections import conv
 from evsim.handlers.projections.conv import Conv2d, Window
@@ -95,6 +96,33 @@ def test_a_self_waking_population_takes_nothing_while_a_step_is_still_to_do():
     assert not population.takes(1)
     population.handle(0, {})
     assert population.takes(1)
+
+
+def test_steps_in_a_row_are_taken_in_one_call():
+    net, calls = network(0, (20, 20), (0.0, 0.0)), []
+    take = Population.take
+
+    def counted(population, steps, *args):
+        calls.append((population.name, list(steps)))
+        return take(population, steps, *args)
+
+    recording = [random_spikes(np.random.default_rng(step), 800, 0.4) for step in range(5)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Population, "take", counted)
+        at_once = play(net, recording, True)
+        assert calls[:2] == [("lif", [0, 1, 2, 3, 4]), ("if", [0, 1, 2, 3, 4])]
+        patch.setattr(neurons, "_MOST_AT_ONCE", 0)
+        calls.clear()
+        assert play(net, recording, True) == at_once
+        assert calls[:2] == [("lif", [0]), ("lif", [1])]
+
+
+def test_a_self_waking_population_is_not_given_steps_with_one_missing():
+    net = network(0, (20, 20), (1.5, 0.0))
+    net.reset()
+    population = next(p for p in net.populations() if p.wakes_itself)
+    assert population.takes_steps([0, 1, 2])
+    assert not population.takes_steps([0, 2])
 
 
 def test_behind_a_stand_in_the_currents_are_there_to_be_looked_at():

@@ -72,3 +72,15 @@ def test_a_place_popped_and_pushed_again_starts_with_an_empty_inbox():
 def test_an_unknown_order_is_refused():
     with pytest.raises(KeyError):
         EventQueue("random")
+
+
+def test_a_stage_is_taken_with_all_its_steps():
+    queue = EventQueue("stage")
+    for step, stage in ((2, 1), (0, 1), (1, 0), (0, 3)):
+        queue.push(step, stage, "spikes", Spikes.none())
+    queue.push(2, 1, "bias", Spikes.none())
+    assert queue.pop_stage()[0] == 0
+    stage, turns = queue.pop_stage()
+    assert (stage, [step for step, _ in turns]) == (1, [0, 2])
+    assert [set(inbox) for _, inbox in turns] == [{"spikes"}, {"spikes", "bias"}]
+    assert queue.next_stage() == 3

@@ -53,3 +53,8 @@ def test_rows_come_in_the_order_of_their_first_charge():
     for name, step in (("b", 0), ("a", 1), ("b", 0), ("a", 0)):
         ledger.charge(name, step, OpCounts(acs=1))
     assert [(name, step, counts.acs) for name, step, counts in ledger.rows()] == [("b", 0, 2), ("a", 1, 1), ("a", 0, 1)]
+
+
+def test_traffic_is_added_to_what_a_handler_counted():
+    counts = OpCounts(events_in=1, acs=3, queue_ops=2, membrane_adds=4).with_traffic(5, 6, 7)
+    assert counts == OpCounts(events_in=6, events_out=6, acs=3, queue_ops=14, membrane_adds=4)

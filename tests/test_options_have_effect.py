@@ -6,6 +6,8 @@ STREAM = ("run", "--follow", "-")
 TRACE_VERBS = ("audit", "lint", "raster", "report")
 READING = {
     "--split-by": "time",
+    "--dt": "1ms",
+    "--steps": "4",
     "--fit": "crop",
     "--index": "0",
     "--crop-pct": "0.9",
@@ -40,6 +42,8 @@ def test_options_of_a_stream_go_with_follow(evsim, option):
         ("--crop-pct", "0.9"),
         ("--axes", "T C H W"),
         ("--normalise", "none"),
+        ("--dt", "1ms"),
+        ("--steps", "4"),
     ],
 )
 def test_options_of_a_recording_mean_nothing_to_a_stream(evsim, option, value):
@@ -85,7 +89,15 @@ def test_every_verb_that_reads_recordings_offers_the_same_options(evsim, option,
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--sensor", "34"), ("--sensor", "0x34"), ("--sensor", "axb"), ("--unit", "h"), ("--split-by", "mood")],
+    [
+        ("--sensor", "34"),
+        ("--sensor", "0x34"),
+        ("--sensor", "axb"),
+        ("--unit", "h"),
+        ("--split-by", "mood"),
+        ("--dt", "1"),
+        ("--dt", "0ms"),
+    ],
 )
 def test_values_that_mean_nothing(evsim, option, value):
     code, _, err = evsim("run", option, value)

@@ -14,6 +14,7 @@ from evsim.evaluation.examiner import Examiner, Plan
 from evsim.evaluation.outcome import Outcome
 from evsim.evaluation.report import EvaluationReport
 from evsim.evaluation.threads import Threads
+from evsim.recordings.duration import parse_microseconds
 from evsim.runs.preparation import Preparation
 
 __all__ = ["evaluate", "evaluation_of"]
@@ -29,6 +30,8 @@ def evaluate(
     shuffle_seed: int | None = None,
     split_by: str | None = None,
     fit: str | None = None,
+    dt: str | None = None,
+    steps: int | None = None,
     normalise: str | tuple | None = None,
     class_order: str | None = None,
     workers: int | None = None,
@@ -49,7 +52,7 @@ def evaluate(
     split : {"test", "train"}
     limit, shuffle_seed : int, optional
         Only so many recordings; after a shuffle by this seed.
-    split_by, fit, normalise : optional
+    split_by, fit, dt, steps, normalise : optional
         How recordings become steps, as in `TrainedNetwork.run`.
     class_order : {"lexicographic", "numeric"}, optional
         Number the dataset's classes by their position in that order of their names. Without it they are matched with
@@ -70,7 +73,8 @@ def evaluate(
     EvsimError
         The dataset cannot be read, or does not fit the network.
     """
-    preparation = Preparation(split_by, fit)
+    length = None if dt is None else parse_microseconds(dt, "dt")
+    preparation = Preparation(split_by, fit, dt=length, steps=steps)
     told = {"root": root, "split": split, "normalise": normalise, "class_order": class_order}
     told["asynchronous"] = asynchronous
     evaluation = evaluation_of(network, dataset, preparation, Choice(limit, shuffle_seed), **told)

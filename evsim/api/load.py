@@ -7,8 +7,10 @@ import os
 from evsim.api.trained_network import TrainedNetwork
 from evsim.arithmetic.precision import check_precision
 from evsim.errors import EvsimError
+from evsim.graph.nir.hdf5 import is_nir
 from evsim.loading.file_kind import is_weights
 from evsim.loading.importing import build_network, import_checkpoint, load_network
+from evsim.loading.nir_graph import import_nir
 from evsim.loading.zoo import find_weights
 from evsim.runs.run import origin_of
 
@@ -30,7 +32,7 @@ def load(
     ----------
     source : str or path
         Name of a bundled network (``evsim.bundled()`` lists them), a weights file of evsim (``.npz``), or a PyTorch or
-        safetensors checkpoint, which is read without PyTorch and without executing its pickle.
+        safetensors checkpoint, which is read without PyTorch and without executing its pickle; or a NIR graph.
     precision : {"float32", "int16", "int8"}, optional
         None takes what the weights file says, which is float32 unless it was imported otherwise.
     ema : bool
@@ -38,7 +40,8 @@ def load(
     key, prefix : str, optional
         Of a checkpoint, which of several dicts of tensors, and how the names of the wanted tensors begin.
     **settings
-        Of a checkpoint, the hyper-parameters that it cannot tell: ``n_steps=16``, ``pooling_stat="0011"``.
+        Of a checkpoint, the hyper-parameters that it cannot tell: ``n_steps=16``, ``pooling_stat="0011"``. Of a NIR
+        graph ``dt="1ms"``, and ``steps``, ``reset`` and ``spikes`` as ``evsim import`` takes them.
 
     Returns
     -------
@@ -63,7 +66,11 @@ def load(
             raise EvsimError(f"{path}: {told} is for a checkpoint, and this weights file has all it needs")
         network, weights = load_network(path, precision)
         return TrainedNetwork(network, weights, origin_of(path))
-    weights, notes = import_checkpoint(path, {name: _text(value) for name, value in settings.items()}, ema, key, prefix)
+    told = {name: _text(value) for name, value in settings.items()}
+    if is_nir(path):
+        weights, notes = import_nir(path, told)
+    else:
+        weights, notes = import_checkpoint(path, told, ema, key, prefix)
     network = build_network(weights, path, spends=True, precision=precision)
     return TrainedNetwork(network, weights, origin_of(path), tuple(notes))
 

@@ -11,6 +11,7 @@ from evsim.asynchronous.options import Asynchrony
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
 from evsim.errors import EvsimError
+from evsim.recordings.duration import parse_microseconds
 from evsim.recordings.options import ReadOptions
 from evsim.runs.preparation import Preparation
 from evsim.runs.run import run_steps
@@ -86,6 +87,8 @@ class TrainedNetwork:
         split_by: str | None = None,
         fit: str | None = None,
         crop_pct: float | None = None,
+        dt: str | None = None,
+        steps: int | None = None,
         preparation: Preparation | None = None,
         order: str = "stage",
         threads: int = 1,
@@ -113,6 +116,10 @@ class TrainedNetwork:
             How a sensor is brought to the network's size, like ``"crop"`` or ``"average=2"``.
         crop_pct : float, optional
             For pictures: resize to the network's size / this, and crop, as timm does.
+        dt : str, optional
+            Cut events into steps of this length, like ``"1ms"``, in place of `split_by`.
+        steps : int, optional
+            How many steps, of a network that takes any number of them.
         preparation : Preparation, optional
             All of these at once, in their place.
         order : {"stage", "step"}
@@ -141,7 +148,8 @@ class TrainedNetwork:
             raise EvsimError("asynchronous: order and threads mean nothing to such a run, leave them out")
         if preparation is None:
             reading = ReadOptions(layout, sensor, None, unit, normalise, axes=axes, drop_outside=drop_outside)
-            preparation = Preparation(split_by, fit, index, crop_pct, reading)
+            length = None if dt is None else parse_microseconds(dt, "dt")
+            preparation = Preparation(split_by, fit, index, crop_pct, reading, length, steps)
         runs = [
             self._run(steps, origin, keep_spikes, order=order, threads=threads, watch=watch, asynchronous=asynchronous)
             for steps, origin in steps_of(self.network, self.weights, recording, preparation)

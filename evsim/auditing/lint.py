@@ -134,7 +134,7 @@ def check_claims(run: AuditedRun) -> list[Claim]:
 
 
 def _nothing_on_zero(run: AuditedRun) -> Claim:
-    """Kernels run for events only; what is left are membranes that move without one, and a mean that may be 0."""
+    """Kernels run for events only; membranes move without one, and traces of earlier versions have zero means."""
     claim, totals = "nothing is computed on zero", run.totals
     words = f"each of {totals.acs:,} additions was caused by an event"
     if any(x.geometry.n_sleepless is None for x in _populations(run)):
@@ -144,7 +144,8 @@ def _nothing_on_zero(run: AuditedRun) -> Claim:
     on_zero = totals.zero_macs + totals.silent_updates
     share = on_zero / (operations(totals) or 1)
     if totals.macs:
-        words += f"; {totals.zero_macs:,} of {totals.macs:,} products had an operand of exactly 0"
+        n_zero = f"{totals.zero_macs:,}" if totals.zero_macs else "none"
+        words += f"; {n_zero} of {totals.macs:,} products had an operand of exactly 0"
     words += (
         f"; {totals.silent_updates:,} of {totals.updates:,} membrane updates had no event (a bias keeps the neuron "
         f"awake, or it makes up for silent steps): together {100 * share:.2f} % of all operations"

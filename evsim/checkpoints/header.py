@@ -69,7 +69,7 @@ def check_preparation(path: str, header: Mapping[str, object]) -> None:
     """Raise unless the header's ``input`` is as `evsim import` writes it."""
     prepared = header.get("input") or {}
     try:
-        for name, parse in (("split_by", _split_by), ("fit", _fit), ("sensor", _sensor)):
+        for name, parse in _PREPARATION.items():
             if prepared.get(name) is not None:
                 parse(prepared[name])
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -79,6 +79,22 @@ def check_preparation(path: str, header: Mapping[str, object]) -> None:
 def _split_by(value: object) -> str:
     if value not in ("number", "time"):
         raise ValueError(f"split_by {value!r}, expected number or time")
+    return str(value)
+
+
+def _dt(value: object) -> str:
+    from evsim.recordings.duration import parse_microseconds
+
+    try:
+        parse_microseconds(str(value), "dt")
+    except RecordingError as error:
+        raise ValueError(str(error)) from None
+    return str(value)
+
+
+def _steps(value: object) -> str:
+    if not str(value).isdecimal() or not 1 <= int(str(value)[:9]) <= LARGEST_NUMBER:
+        raise ValueError(f"steps {value!r}, expected 1 to {LARGEST_NUMBER}")
     return str(value)
 
 
@@ -97,3 +113,6 @@ def _sensor(value: object) -> str:
     if not (height.isdigit() and width.isdigit()):
         raise ValueError(f"sensor {value!r}, expected HxW")
     return str(value)
+
+
+_PREPARATION = {"split_by": _split_by, "fit": _fit, "sensor": _sensor, "dt": _dt, "steps": _steps}

@@ -128,5 +128,6 @@ _OPTIONAL: dict[str, tuple[Callable[[object], bool], str]] = {
     "input": (lambda value: value is None or _holds(_is_text_or_nothing)(value), "texts by name, or null"),
     "source": (_holds(_is_text_or_nothing), "texts by name"),
     "assumed": (_holds(_is_text), "texts by name"),
+    "read_as": (_holds(_is_text), "texts by name"),
     "card": (lambda value: type(value) is dict or value is None, "an object"),
 }

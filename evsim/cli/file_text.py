@@ -122,8 +122,21 @@ def _describe_recording(path: str, reading: ReadOptions) -> Iterator[str]:
     yield from describe(recording)
 
 
+def _is_nir(path: str) -> bool:
+    from evsim.graph.nir.hdf5 import is_nir
+
+    return is_nir(path)
+
+
+def _describe_nir(path: str) -> Iterator[str]:
+    from evsim.loading.nir_graph import describe_nir
+
+    return describe_nir(path)
+
+
 _KINDS = (
     (is_weights, _describe_weights),
     (_is_trace, _describe_trace),
+    (_is_nir, _describe_nir),
     (is_checkpoint, _describe_checkpoint),
 )

@@ -29,8 +29,15 @@ Normalise = Annotated[
     str | None, typer.Option(help="Raw pixels to input: cifar10, cifar100, imagenet, mnist, none (0 to 1).")
 ]
 
+Dt = Annotated[str | None, typer.Option(help="Cut events into steps of this length, like 1ms.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, max=100_000, help="How many steps, of a network that takes any number of them.")
+]
+
 READING = {
     "split_by": SplitBy,
+    "dt": Dt,
+    "steps": Steps,
     "fit": Fit,
     "index": Index,
     "crop_pct": CropPct,
@@ -94,11 +101,14 @@ def parse_sensor(text: str | None) -> tuple[int, int] | None:
 
 
 def _preparation(told: dict):
+    from evsim.recordings.duration import parse_microseconds
     from evsim.recordings.options import ReadOptions
     from evsim.runs.preparation import Preparation
 
     told = told | {"sensor": parse_sensor(told.get("sensor"))}
-    cut = {name: told.pop(name) for name in ("split_by", "fit", "index", "crop_pct") if name in told}
+    cut = {name: told.pop(name) for name in ("split_by", "fit", "index", "crop_pct", "dt", "steps") if name in told}
     if cut.get("split_by") not in (None, "number", "time"):
         raise EvsimError(f"--split-by {cut['split_by']}: expected number or time")
+    if cut.get("dt") is not None:
+        cut["dt"] = parse_microseconds(cut["dt"], "dt")
     return Preparation(**cut, reading=ReadOptions(**told))

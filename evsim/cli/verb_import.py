@@ -22,7 +22,9 @@ def add_to(app: typer.Typer) -> None:
 def import_(
     context: typer.Context,
     output: Annotated[str, typer.Option("--output", "-o", help="Weights file to write (.npz).")],
-    file: Annotated[str | None, typer.Argument(metavar="[CHECKPOINT]", help="PyTorch or safetensors file.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[CHECKPOINT]", help="PyTorch or safetensors file, or a NIR graph (.nir).")
+    ] = None,
     ema: Annotated[bool, typer.Option("--ema", help="Take the moving-average weights.")] = False,
     key: Annotated[
         str | None, typer.Option("--key", help="Which of several dicts of tensors in the file: its keys, dotted.")
@@ -57,12 +59,22 @@ def import_(
     allow_dense: Annotated[bool, typer.Option(help="With --from-torch: run what has no events densely.")] = False,
     as_written: Annotated[bool, typer.Option(help="With --from-torch: do not fuse layers between neurons.")] = False,
     allow_silent: Annotated[bool, typer.Option(help="With --from-torch: accept a silent last population.")] = False,
+    dt: Annotated[str | None, typer.Option(help="Of a NIR graph: the length of a step, like 1ms.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Of a NIR graph: steps of a run that says nothing else.")
+    ] = None,
+    reset: Annotated[
+        str | None, typer.Option(help="Of a NIR graph: v_reset (the standard) or subtract (v_threshold).")
+    ] = None,
+    spikes: Annotated[
+        str | None, typer.Option(help="Of a NIR graph: one spike a neuron and step (the standard), or many.")
+    ] = None,
 ) -> None:
-    """Read a trained network out of a checkpoint, without executing its pickle, or record a PyTorch model of yours."""
+    """Read a trained network out of a checkpoint, without executing its pickle, or a NIR graph, or record a model."""
     if from_torch is not None:
         refuse(
             context,
-            ("ema", "key", "prefix", "settings", "quantise", "input", "dataset"),
+            (*_CHECKPOINT_ONLY, *_NIR_ONLY),
             "does not go with --from-torch",
         )
         _record(locals())
@@ -70,6 +82,11 @@ def import_(
     refuse(context, _TORCH_ONLY, "goes with --from-torch")
     if file is None:
         raise EvsimError("import what? say a CHECKPOINT, or --from-torch FILE.py:FUNCTION for a model of your own")
+    if _is_nir(file):
+        refuse(context, _CHECKPOINT_ONLY, "is for a checkpoint, and this is a NIR graph")
+        _import_nir(file, output, {"dt": dt, "steps": steps, "reset": reset, "spikes": spikes})
+        return
+    refuse(context, _NIR_ONLY, "is for a NIR graph, and this is a checkpoint")
     _import(context, (file, ema, key, prefix), output, settings, (quantise, input, dataset))
 
 
@@ -84,6 +101,26 @@ def _record(told: dict) -> None:
     words["shape"] = words.pop("example_shape")
     check_outputs({"--output": told["output"]}, [words["checkpoint"], told["example"]])
     typer.echo(record(words))
+
+
+def _is_nir(file: str) -> bool:
+    from evsim.graph.nir.hdf5 import is_nir
+
+    return is_nir(file)
+
+
+def _import_nir(file: str, output: str, told: dict) -> None:
+    from evsim.checkpoints.weights import write_weights
+    from evsim.cli.weights_text import describe_weights
+    from evsim.loading.nir_graph import import_nir
+    from evsim.outputs import check_outputs
+    from evsim.plain_text import plain
+
+    check_outputs({"--output": output}, [file])
+    weights, notes = import_nir(file, {name: str(value) for name, value in told.items() if value is not None})
+    write_weights(output, weights)
+    for line in [*describe_weights(weights), *(f"note: {note}" for note in notes), f"wrote {output}"]:
+        typer.echo(plain(line))
 
 
 def _import(context, source: tuple, output: str, settings: list[str] | None, precision: tuple) -> None:
@@ -121,6 +158,7 @@ def _quantise(weights, precision: str, input: str | None, dataset: str | None) -
 
 
 _CHECKPOINT_ONLY = ("ema", "key", "prefix", "settings", "quantise", "input", "dataset")
+_NIR_ONLY = ("dt", "steps", "reset", "spikes")
 _TORCH_ONLY = (
     "checkpoint", "build_args", "example", "example_shape", "axes", "allow_dense", "as_written", "allow_silent",
 )  # fmt: skip

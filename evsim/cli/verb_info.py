@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("info")(info)
 
 
-@reads_recordings("split_by", "fit", "crop_pct")
+@reads_recordings("split_by", "fit", "crop_pct", "dt", "steps")
 def info(
     context: typer.Context,
     preparation,

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("verify")(verify)
 
 
-@reads_recordings("split_by", "crop_pct")
+@reads_recordings("split_by", "crop_pct", "dt", "steps")
 def verify(
     context: typer.Context,
     preparation,

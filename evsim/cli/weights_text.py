@@ -23,6 +23,8 @@ def describe_weights(weights: Weights) -> Iterator[str]:
     prepared = {name: value for name, value in (header.get("input") or {}).items() if value}
     if prepared:
         yield "input: " + ", ".join(f"{name} {value}" for name, value in prepared.items())
+    if header.get("read_as"):
+        yield "read as: " + "; ".join(f"{name} {how}" for name, how in header["read_as"].items())
     if header.get("normalisation"):
         yield f"normalisation: mean {header['normalisation']['mean']}, std {header['normalisation']['std']}"
     if header.get("class_names"):

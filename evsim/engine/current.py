@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -63,12 +63,17 @@ class Taker(Protocol):
     """The only reader of a current with one writer: it may take rows band by band, as they are written.
 
     A map of currents is larger than the caches; a band is read, and cleared, while it is in the nearest one. The
-    writer hands over what it would do (its gathering), the bands, and rows for one of them.
+    writer hands over what it would do (its gathering), where the events of each step end, the bands, and rows for one
+    of them.
     """
 
     def takes(self, step: int) -> bool: ...
 
-    def take(self, step: int, gathering: tuple, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]: ...
+    def takes_steps(self, steps: Sequence[int]) -> bool: ...
+
+    def take(
+        self, steps: Sequence[int], gathering: tuple, ends: np.ndarray, bands: np.ndarray, band: CurrentRows
+    ) -> np.ndarray: ...
 
 
 class Current:

@@ -53,6 +53,14 @@ class EventQueue:
         """The stage of what `pop` would return."""
         return self._unkey(*self._heap[0])[1]
 
+    def pop_stage(self) -> tuple[int, list[tuple[int, dict[str, Spikes]]]]:
+        """The earliest stage and all that waits for it, step by step; only of the order "stage"."""
+        stage, turns = self.next_stage(), []
+        while self._heap and self.next_stage() == stage:
+            step, _, inbox = self.pop()
+            turns.append((step, inbox))
+        return stage, turns
+
     def pop(self) -> tuple[int, int, dict[str, Spikes]]:
         """The earliest (step, stage, inbox)."""
         key = heapq.heappop(self._heap)

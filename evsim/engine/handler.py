@@ -18,6 +18,8 @@ class Handler(Protocol):
 
     A handler may name the arrays that no run writes in a class attribute `constants`: twins of a network share them.
     A spiking population says `is_population`, the handler with the logits has `logits_by_step`.
+    One that gains from several steps at once has `handle_steps(turns)`, which gets (step, inbox) of steps in a row and
+    returns for each what `handle` would have.
     One with currents may run in whole numbers: `fix(fixing)` converts its arrays, `claim(fixing)` says what it will
     write, and `payload_bound(bounds)` how large a payload it sends (see `evsim.arithmetic.whole`).
     """

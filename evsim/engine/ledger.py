@@ -41,7 +41,8 @@ class OpCounts(NamedTuple):
     macs : int
         Multiply-accumulates caused by real-valued (float) events, or by a classifier of real values.
     zero_macs : int
-        The part of `macs` whose real operand was exactly 0: a classifier multiplies every channel of a mean.
+        The part of `macs` whose real operand was exactly 0. No handler multiplies by zero: it is not 0 only in files of
+        earlier versions, whose classifier multiplied every channel of a mean.
     masks : int
         AND or select of one spike with another operand in an attention.
     bias_adds : int
@@ -119,6 +120,13 @@ class OpCounts(NamedTuple):
     def __add__(self, other: OpCounts) -> OpCounts:
         return OpCounts._make(map(operator.add, self, other))
 
+    def with_traffic(self, delivered: int, sent: int, pushed: int) -> OpCounts:
+        """These counts of a handler, which knows nothing of the queue, and what it took and put there."""
+        return OpCounts(
+            self.events_in + delivered, self.events_out + sent, *self[2:_QUEUE_OPS],
+            self.queue_ops + delivered + pushed, *self[_QUEUE_OPS + 1 :],
+        )  # fmt: skip
+
     def as_dict(self) -> dict[str, int]:
         """The counts by name, as plain integers."""
         return dict(zip(COUNTS, map(int, self), strict=True))
@@ -131,6 +139,7 @@ class OpCounts(NamedTuple):
 
 
 COUNTS = OpCounts._fields
+_QUEUE_OPS = COUNTS.index("queue_ops")
 
 
 def with_present_names(counts: Mapping[str, Number]) -> dict[str, Number]:

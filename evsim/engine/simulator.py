@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -113,7 +113,10 @@ def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> 
     for step, spikes in steps:
         yield _enter(network, queue, step, spikes)
     while queue:
-        yield _take_turn(network, queue)
+        if order == "stage":
+            yield from _take_turns(network, queue)
+        else:
+            yield _take_turn(network, queue)
 
 
 def _play_together(network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
@@ -137,11 +140,35 @@ def _take_turn(network: Network, queue: EventQueue) -> Sent:
     """Pop the earliest inbox, handle it, push what comes of it."""
     step, stage, inbox = queue.pop()
     handler = network.handlers[stage]
-    spikes, counts = handler.handle(step, inbox)
+    return _send(network, queue, handler.name, step, inbox, handler.handle(step, inbox))
+
+
+def _take_turns(network: Network, queue: EventQueue) -> list[Sent]:
+    """The same for all steps of the earliest stage: nobody behind it has begun, and nobody before it sends any more."""
+    stage, turns = queue.pop_stage()
+    handler = network.handlers[stage]
+    if len(turns) > 1 and hasattr(handler, "handle_steps"):
+        given = handler.handle_steps(turns)
+    else:
+        given = [handler.handle(step, inbox) for step, inbox in turns]
+    return [
+        _send(network, queue, handler.name, step, inbox, one) for (step, inbox), one in zip(turns, given, strict=True)
+    ]
+
+
+def _send(
+    network: Network,
+    queue: EventQueue,
+    name: str,
+    step: int,
+    inbox: Mapping[str, Spikes],
+    given: tuple[Spikes, OpCounts],
+) -> Sent:
+    """Push what a handler made of its inbox, and count what was delivered and sent."""
+    spikes, counts = given
     delivered = sum([events.address.size for events in inbox.values()])
-    pushed = _push(network, queue, handler.name, step, spikes)
-    traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered + pushed)
-    return handler.name, step, spikes, counts + traffic
+    pushed = _push(network, queue, name, step, spikes)
+    return name, step, spikes, counts.with_traffic(delivered, len(spikes), pushed)
 
 
 def check_places(network: Network, recording: Sequence[Spikes]) -> None:

@@ -118,6 +118,8 @@ class Evaluation:
         plan, dataset = self.examiner.plan, self.dataset
         told = {name: value for name, value in asdict(plan.preparation.reading).items() if value is not None}
         preparation = {"split_by": plan.preparation.split_by, "fit": plan.preparation.fit, "reading": told}
+        cut = {"dt": plan.preparation.dt, "steps": plan.preparation.steps}
+        preparation |= {name: value for name, value in cut.items() if value is not None}
         return {
             "version": __version__,
             "weights_sha256": self.examiner.sha256,

@@ -16,6 +16,7 @@ from evsim.engine.simulator import simulate
 from evsim.errors import RecordingError
 from evsim.loading.warm_up import warm_up
 from evsim.recordings.check import EventCheck, RawEvents
+from evsim.recordings.duration import parse_microseconds
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.recording import EventRecording
 from evsim.recordings.streaming.decoder import StreamDecoder
@@ -175,15 +176,6 @@ class Follower:
             options = ReadOptions(sensor=sensor, drop_outside=self.stream.drop_outside)
             self._check = EventCheck(self.stream.path, options)
         return self._check.piece(raw)
-
-
-def parse_microseconds(text: str, name: str) -> int:
-    """``100ms``, ``0.5s`` or ``50000us`` as whole microseconds."""
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)(us|ms|s)", text.strip())
-    microseconds = round(float(found[1]) * {"us": 1, "ms": 1e3, "s": 1e6}[found[2]]) if found else 0
-    if microseconds < 1:
-        raise RecordingError(f"--{name} {text}: expected a time such as 100ms, 0.5s or 50000us")
-    return microseconds
 
 
 def parse_sensor(text: str | None) -> tuple[int, int] | None:

@@ -137,10 +137,10 @@ class GraphAssembly:
         n_classes = self.shape(logits)[1]
         steps = late.add("steps", [logits], {"axis": 0, "lead": 1, "shape": (self.n_steps, n_classes)})
         made = late.add("mean", [steps], {"dims": (0,), "keepdim": True})
-        tensors = {name: np.asarray(self.tensors[name], np.float32) for name in sorted(self._program.names)}
-        return Graph(
-            self.n_steps, True, "BCHW", self._program.finished(), late.finished(), late.place_of(made), False, tensors
-        )
+        nodes = self._program.finished()
+        names = sorted({node.attributes["name"] for node in nodes if node.op == "tensor"})
+        tensors = {name: np.asarray(self.tensors[name], np.float32) for name in names}
+        return Graph(self.n_steps, True, "BCHW", nodes, late.finished(), late.place_of(made), False, tensors)
 
     def _add(self, name: str, inputs: tuple[Source, ...], attributes: Mapping[str, object], path: str) -> Source:
         try:

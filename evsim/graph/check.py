@@ -20,8 +20,10 @@ __all__ = ["parse_graph"]
 _LARGEST_TEXT = 8 * 2**20
 _MOST_NODES = 50_000
 _MOST_STEPS = 10_000
-_MOST_ELEMENTS = 2**32
-"""Of all values of a step together."""
+_LARGEST_OF_STEP = 2**24
+"""Elements of a value that comes with the input; 1280 x 720 pixels in 16 channels have fewer."""
+_MOST_ELEMENTS = 2**28
+"""Of all such values together, of one step; and of all values of the readout."""
 _FIXED_TO_TENSORS = 64
 """What is computed of weights alone is no larger than so many times the weights (and some room for small ones)."""
 _READOUT_ONLY = {"steps", "at_step", "integrator"}
@@ -83,6 +85,7 @@ def _parse(data: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> Gra
     readout: list[Node] = []
     for raw in raw_readout:
         readout.append(_readout_node(raw, nodes, readout, n_steps, tensors))
+    _check_total(sum(math.prod(node.shape) for node in readout), "in the end")
     output = _field(data, "output", int)
     if not len(nodes) <= output < len(nodes) + len(readout):
         raise BadNode(f"its output is node {output}, expected one of the readout")
@@ -119,15 +122,18 @@ def _check_input(graph: Graph) -> None:
 
 def _check_step(nodes: list[Node], tensors: Mapping[str, np.ndarray]) -> None:
     """Sizes of everything together, and that no two populations share a name."""
-    total = sum(math.prod(node.shape) for node in nodes)
-    if total > _MOST_ELEMENTS:
-        raise BadNode(f"its values take {total} elements a step, more than {_MOST_ELEMENTS}")
     fixed: set[int] = set()
-    made = 0
+    made = total = 0
     for i, node in enumerate(nodes):
+        size = math.prod(node.shape)
         if node.op not in ("input", "neuron") and fixed.issuperset(node.inputs):
             fixed.add(i)
-            made += math.prod(node.shape) if node.op != "tensor" else 0
+            made += size if node.op != "tensor" else 0
+            continue
+        total += size
+        if size > _LARGEST_OF_STEP:
+            raise BadNode(f"node {i} ({node.op}): makes {size} elements at each step, more than {_LARGEST_OF_STEP}")
+    _check_total(total, "a step")
     room = _FIXED_TO_TENSORS * sum(tensor.size for tensor in tensors.values()) + 2**22
     if made > room:
         raise BadNode(f"constants made of its weights take {made} elements, more than {room}")
@@ -135,6 +141,11 @@ def _check_step(nodes: list[Node], tensors: Mapping[str, np.ndarray]) -> None:
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise BadNode(f"two populations are called {shown(twice)}")
+
+
+def _check_total(n_elements: int, when: str) -> None:
+    if n_elements > _MOST_ELEMENTS:
+        raise BadNode(f"its values take {n_elements} elements {when}, more than {_MOST_ELEMENTS}")
 
 
 def _node(

@@ -12,12 +12,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from evsim.handlers.neuron_forms.arithmetic import MOST_SPIKES
 from evsim.handlers.neuron_forms.forms import (
     Decay,
     Form,
     IntegerLeak,
     LateReset,
     Leaky,
+    MultiSpike,
     Norse,
     Quantiser,
     Signed,
@@ -169,6 +171,24 @@ class _NorseTwin(Twin):
         self._reset(h, sent)
 
 
+class _MultiSpikeTwin(_NorseTwin):
+    def charge(self, form: MultiSpike, x: np.ndarray) -> np.ndarray:
+        if form.rate is not None:
+            return super().charge(form, x)
+        return (np.full(x.shape, _F(form.v_reset or 0), _F) if self.v is None else self.v) + x
+
+    def fire(self, form: MultiSpike, h: np.ndarray) -> np.ndarray:
+        return np.clip(np.ceil(h / _F(form.v_threshold)) - _F(1), _F(0), MOST_SPIKES)
+
+    def settle(self, form: MultiSpike, h: np.ndarray, sent: np.ndarray) -> None:
+        after = h - sent * _F(form.v_threshold) if form.v_reset is None else _F(form.v_reset)
+        self.v = np.where(sent != 0, after, h).astype(_F)
+
+    def margin(self) -> np.ndarray:
+        threshold = _F(self.form.v_threshold)
+        return np.abs(self.h - np.maximum(1, np.round(self.h / threshold)) * threshold)
+
+
 class _IntegratorTwin(_NorseTwin):
     def fire(self, form: LeakyIntegrator, h: np.ndarray) -> np.ndarray:
         return h
@@ -243,7 +263,8 @@ def _rounding_margin(h: np.ndarray, low: float, high: float) -> np.ndarray:
 
 _TWINS = {
     Leaky: _LeakyTwin, Decay: _DecayTwin, LateReset: _LateResetTwin, Norse: _NorseTwin, Signed: _SignedTwin,
-    LeakyIntegrator: _IntegratorTwin, IntegerLeak: _IntegerLeakTwin, Quantiser: _QuantiserTwin,
+    MultiSpike: _MultiSpikeTwin, LeakyIntegrator: _IntegratorTwin, IntegerLeak: _IntegerLeakTwin,
+    Quantiser: _QuantiserTwin,
 }  # fmt: skip
 
 
@@ -256,7 +277,8 @@ def gain_of(form: Form) -> float:
     """How much of a difference in the input is one in the charge, at most."""
     if isinstance(form, Leaky) and form.input == "decays":
         return float(np.max(form.rate)) if form.rate is not None else 1.0 / float(np.min(form.tau))
-    return float(np.max(form.rate)) if isinstance(form, Norse) else 1.0
+    has_rate = isinstance(form, Norse | MultiSpike) and form.rate is not None
+    return float(np.max(form.rate)) if has_rate else 1.0
 
 
 def _along(value: object, axis: int) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,12 +17,15 @@ from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Neurons
-from evsim.handlers.projections.gather import Gathering, gather_tiles
+from evsim.handlers.projections.gather import Gathering, gather_tiles, index_step
 
 __all__ = ["IF", "LIF", "PLIF", "Population"]
 
 _RUN_NEURONS = 1024
 """Neurons, at most, of neighbouring touched places that are updated in one loop."""
+
+_MOST_AT_ONCE = 1 << 18
+"""Neuron-steps, at most, that are updated in one call: a larger population gains nothing from it."""
 
 _REFERENCE_AXES = {"row,col,channel": "channel,row,col"}
 
@@ -90,7 +93,7 @@ class Population:
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
         self._taken: dict[int, tuple[Spikes, OpCounts]] = {}
-        self._n_fired, self._last_seen = 0, -1
+        self._last_seen = -1
         current.offer(self)
 
     def _join(
@@ -179,32 +182,48 @@ class Population:
         if step in self._taken:
             return self._taken.pop(step)
         clears = self.current.may_clear(step, self.name)
-        counts = self._fire(step, self.current.rows(step), clears)
-        spikes = Spikes(self._fired[: self._n_fired].copy())
+        n_fired, *counted = self._fire(step, self.current.rows(step), clears)
+        spikes = Spikes(self._fired[:n_fired].copy())
         self._last_seen = step
         self.current.release(step, self.name, is_clear=clears)  # from here on the next step may be taken
-        return spikes, counts
+        return spikes, self._counts(*counted)
 
     def takes(self, step: int) -> bool:
         """Whether currents of `step` may come band by band: no neuron has a step before it still to do."""
         return self.is_eager and (not self.wakes_itself or self._last_seen == step - 1)
 
-    def take(self, step: int, gathering: Gathering, bands: np.ndarray, band: CurrentRows) -> tuple[int, ...]:
-        """Gather band after band and update its neurons; `handle` then has what fired. Returns gather's counts."""
-        counts, self._n_fired, *fired = _gather_and_fire(
-            gathering, bands, band.value, band.touched, step, self._bias_run, self._constants, self._sleep_rate,
-            self.sleepless, self._v, self._last_step, self._fired,
-        )  # fmt: skip
-        self._taken[step] = Spikes(self._fired[: self._n_fired].copy()), self._counts(*fired)
-        self._last_seen = step
-        return counts
+    def takes_steps(self, steps: Sequence[int]) -> bool:
+        """Whether `take` may be given all these steps at once: a small population, that misses none it must be at."""
+        is_small = len(steps) * self._v.size <= _MOST_AT_ONCE
+        return is_small and (not self.wakes_itself or steps[-1] - steps[0] == len(steps) - 1)
 
-    def _fire(self, step: int, rows: CurrentRows, clears: bool) -> OpCounts:
-        self._n_fired, *fired = _fire(
+    def take(
+        self, steps: Sequence[int], gathering: Gathering, ends: np.ndarray, bands: np.ndarray, band: CurrentRows
+    ) -> np.ndarray:
+        """Step by step gather band after band and update its neurons; `handle` then has what fired.
+
+        Returns gather's counts, int64 [n_steps, 4].
+        """
+        n_steps = len(steps)
+        if self._fired.size < n_steps * self._v.size + lanes.LANES:
+            self._fired = np.empty(n_steps * self._v.size + lanes.LANES, np.int32)
+        counted = np.empty((n_steps, 9), np.int64)
+        _gather_and_fire(
+            gathering, ends, bands, band.value, band.touched, np.array(steps, np.int64), self._bias_run,
+            self._constants, self._sleep_rate, self.sleepless, self._v, self._last_step, self._fired, counted,
+        )  # fmt: skip
+        begin = 0
+        for step, (*_, end, updates, caught_up, biased, read) in zip(steps, counted.tolist(), strict=True):
+            self._taken[step] = Spikes(self._fired[begin:end].copy()), self._counts(updates, caught_up, biased, read)
+            begin = end
+        self._last_seen = steps[-1]
+        return counted[:, :4]
+
+    def _fire(self, step: int, rows: CurrentRows, clears: bool) -> tuple[int, ...]:
+        return _fire(
             step, rows.value, rows.touched, self._bias_run, self._constants, self._sleep_rate,
             self.sleepless, self._v, self._last_step, 0, self._fired, 0, clears,
         )  # fmt: skip
-        return self._counts(*fired)
 
     def _counts(self, updates: int, caught_up: int, biased: int, accumulators: int) -> OpCounts:
         return OpCounts(
@@ -356,21 +375,26 @@ def _fire(
 
 @kernel(error_model="numpy")
 def _gather_and_fire(
-    gathering, bands, value, touched, step, bias_run, constants, sleep_rate, sleepless, v, last_step, fired
-):
-    """For each band: the sums of its places, then one step of its neurons, while both are in the nearest cache."""
-    added, units, graded, accumulators = 0, 0, 0, 0
+    gathering, ends, bands, value, touched, steps, bias_run, constants, sleep_rate, sleepless, v, last_step, fired,
+    counted,
+):  # fmt: skip
+    """For each step, for each band: the sums of its places, then one step of its neurons, while both are in cache."""
     n_fired, clears = np.int64(0), np.bool_(True)  # plain ones have types of their own: `_fire` would be compiled twice
-    updates, caught_up, biased, read = 0, 0, 0, 0
-    for i in range(bands.shape[0]):
-        begin, end = bands[i, 2], bands[i, 3]
-        counts = gather_tiles(gathering, (bands[i, 0], bands[i, 1], begin), value, touched)
-        added, units = added + counts[0], units + counts[1]
-        graded, accumulators = graded + counts[2], accumulators + counts[3]
-        more = _fire(
-            step, value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
-            sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, clears,
-        )  # fmt: skip
-        n_fired, updates, caught_up = more[0], updates + more[1], caught_up + more[2]
-        biased, read = biased + more[3], read + more[4]
-    return (added, units, graded, accumulators), n_fired, updates, caught_up, biased, read
+    event = np.int64(0)
+    for i in range(steps.size):
+        step_gathering = index_step(gathering, event, ends[i])
+        event = ends[i]
+        counted[i, :] = 0
+        for b in range(bands.shape[0]):
+            begin, end = bands[b, 2], bands[b, 3]
+            counts = gather_tiles(step_gathering, (bands[b, 0], bands[b, 1], begin), value, touched)
+            for j in range(4):
+                counted[i, j] += counts[j]
+            more = _fire(
+                steps[i], value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
+                sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, clears,
+            )  # fmt: skip
+            n_fired = more[0]
+            for j in range(4):
+                counted[i, 5 + j] += more[1 + j]
+        counted[i, 4] = n_fired

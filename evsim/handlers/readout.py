@@ -118,7 +118,7 @@ class RealLinear:
     NetworkError
         The sizes do not fit.
 
-    One MAC per channel and class, also where the channel is 0 (`zero_macs`). Incs `target`, reads `source` and its
+    One MAC per class and channel whose value is not 0; another is not multiplied. Incs `target`, reads `source` and its
     weights.
     """
 
@@ -185,15 +185,15 @@ class RealLinear:
         self.target.reset()
 
     def _classify(self, value: np.ndarray, target: CurrentRows) -> OpCounts:
-        sums = self.weight @ value
+        nonzero = np.flatnonzero(value)
+        sums = self.weight[:, nonzero] @ value[nonzero]
         with np.errstate(over="ignore"):  # a logit that is not finite ends the run
             target.value[0] += (sums if self._finer is None else moved(sums, -self._finer)).astype(target.value.dtype)
         target.touched[0] = 1
         n_classes, n_channels = self.weight.shape
-        macs = n_classes * n_channels
-        zero_macs = n_classes * (n_channels - int(np.count_nonzero(value)))
+        macs = n_classes * nonzero.size
         memory = {"weight_reads": macs, "state_reads": n_channels + n_classes, "state_writes": n_classes}
-        return OpCounts(macs=macs, zero_macs=zero_macs, **memory)
+        return OpCounts(macs=macs, **memory)
 
 
 class Readout:

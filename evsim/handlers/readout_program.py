@@ -34,6 +34,8 @@ class ReadoutProgram:
         alone; else there are no logits by step.
     cost : OpCounts
         Of the program, once a run: `macs` where it multiplies real values by weights.
+    costs_each_step : bool
+        Whether that is what it costs for each step instead.
 
     Raises
     ------
@@ -53,9 +55,11 @@ class ReadoutProgram:
         n_classes: int,
         by_step: bool = False,
         cost: OpCounts | None = None,
+        costs_each_step: bool = False,
     ) -> None:
         self.name, self.program = name, program
         self.n_classes, self.by_step, self.cost = n_classes, by_step, cost or OpCounts()
+        self.costs_each_step = costs_each_step
         self.inputs = DenseInputs(name, sources)
         for i, current in enumerate(self.inputs.currents):
             setattr(self, f"source_{i}", current)  # where a network looks for currents
@@ -68,7 +72,7 @@ class ReadoutProgram:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Keep what came at `step`; the program is charged with the first one."""
-        counts = self.cost if step == 0 else OpCounts()
+        counts = self.cost if step == 0 or self.costs_each_step else OpCounts()
         if not self.inputs.is_silent(step, inbox):
             self._by_step[step] = self.inputs.arrays(step, inbox)
             counts += self._count(inbox)

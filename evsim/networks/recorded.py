@@ -37,6 +37,8 @@ class HyperParameters:
         Of the example that was recorded.
     fingerprint : str
         SHA-256 of the graph.
+    any_steps : bool
+        Whether T is a property of a run and not of the network; `n_steps` then is what the graph was written down with.
     """
 
     n_steps: int
@@ -48,6 +50,7 @@ class HyperParameters:
     allow_dense: bool
     axes: str
     fingerprint: str
+    any_steps: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +99,21 @@ def build_stored(weights: Weights, path: str, hp: HyperParameters) -> Network:
         graph, reference = from_weights(weights)
     check_header(path, graph, hp)
     rates = reference.rates() if reference is not None else {}
-    lowered = lower(graph, FAMILY, rates, as_written=hp.as_written, allow_dense=hp.allow_dense)
+    lowered = lower(graph, FAMILY, rates, as_written=hp.as_written, allow_dense=hp.allow_dense, any_steps=hp.any_steps)
     lowered.network.recorded = Recorded(lowered, reference, path)
     return lowered.network
 
 
-def describe(graph: Graph, as_written: bool = False, allow_dense: bool = False) -> HyperParameters:
+def describe(
+    graph: Graph, as_written: bool = False, allow_dense: bool = False, any_steps: bool = False
+) -> HyperParameters:
     """The header of a graph's file."""
     from evsim.graph.lower.lower import input_layout
 
     height, width, n_channels = input_layout(graph)[1]
     return HyperParameters(
         graph.n_steps, n_channels, height, width, len(graph.neurons()), as_written, allow_dense, graph.axes,
-        graph.fingerprint(),
+        graph.fingerprint(), any_steps,
     )  # fmt: skip
 
 
@@ -120,7 +125,7 @@ def check_header(path: str, graph: Graph, hp: HyperParameters) -> None:
     CheckpointError
         It says something else.
     """
-    known = describe(graph, hp.as_written, hp.allow_dense)
+    known = describe(graph, hp.as_written, hp.allow_dense, hp.any_steps)
     for name, value in vars(known).items():
         if getattr(hp, name) != value:
             raise CheckpointError(f"{path}: hyper-parameter {name} is {getattr(hp, name)!r}, its graph says {value!r}")

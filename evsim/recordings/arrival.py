@@ -16,7 +16,7 @@ __all__ = ["arrival_order"]
 
 
 def arrival_order(
-    recording: EventRecording, spikes: Sequence[Spikes], split_by: str, fit: Fit, shape: tuple[int, int, int]
+    recording: EventRecording, spikes: Sequence[Spikes], split_by: str | int, fit: Fit, shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, ...]:
     """For each step the indices of its events in the order of their time stamps.
 

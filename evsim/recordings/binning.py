@@ -7,12 +7,14 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.recordings.recording import EventRecording
 
-__all__ = ["bin_events", "check_steps", "split_by_number", "split_by_time", "step_edges"]
+__all__ = [
+    "bin_events", "check_steps", "split_by_length", "split_by_number", "split_by_time", "step_edges", "steps_filled",
+]  # fmt: skip
 
 MAX_FRAME_VALUES = 2**30
 
 
-def bin_events(recording: EventRecording, n_steps: int, split_by: str = "number") -> np.ndarray:
+def bin_events(recording: EventRecording, n_steps: int, split_by: str | int = "number") -> np.ndarray:
     """Count the events of each step, polarity and pixel.
 
     Parameters
@@ -21,9 +23,11 @@ def bin_events(recording: EventRecording, n_steps: int, split_by: str = "number"
         With at least one event.
     n_steps : int
         Number of frames.
-    split_by : {"number", "time"}
+    split_by : {"number", "time"} or int
         Steps of an equal number of events, or of equal duration. Both round down, and what is left over goes to
         the last step. Without enough events (or time) for n_steps, all of them are in the last step.
+        A number is the length of a step in microseconds, see `split_by_length`: nothing is left over, and what comes
+        behind the last step is in none.
 
     Returns
     -------
@@ -41,8 +45,10 @@ def bin_events(recording: EventRecording, n_steps: int, split_by: str = "number"
     return frames.reshape(n_steps, 2, height, width)
 
 
-def step_edges(recording: EventRecording, n_steps: int, split_by: str) -> np.ndarray:
-    """First event of each step, and the end (int64 [n_steps + 1]), in either way to split."""
+def step_edges(recording: EventRecording, n_steps: int, split_by: str | int) -> np.ndarray:
+    """First event of each step, and the end (int64 [n_steps + 1]), in any way to split."""
+    if isinstance(split_by, int):
+        return split_by_length(recording.t, n_steps, split_by)
     splits = {"number": split_by_number, "time": split_by_time}
     if split_by not in splits:
         raise RecordingError(f"split_by is {split_by!r}; expected 'number' or 'time'")
@@ -62,6 +68,22 @@ def split_by_number(t: np.ndarray, n_steps: int) -> np.ndarray:
     edges = np.arange(n_steps + 1, dtype=np.int64) * (t.size // n_steps)
     edges[-1] = t.size
     return edges
+
+
+def steps_filled(t: np.ndarray, length: int) -> int:
+    """Steps of so many microseconds from the first event to the last one."""
+    return int(t[-1] - t[0]) // length + 1
+
+
+def split_by_length(t: np.ndarray, n_steps: int, length: int) -> np.ndarray:
+    """First event of each step, and the end: int64 [n_steps + 1], steps of `length` microseconds.
+
+    Step k holds the events at  t[0] + k length <= t < t[0] + (k + 1) length. Steps behind the last event are empty;
+    events behind the last step are left out, so the last edge may be less than their number.
+    """
+    length = min(length, int(t[-1] - t[0]) + 1)  # a longer step holds no more; so that no product overflows
+    starts = length * np.minimum(np.arange(n_steps + 1, dtype=np.int64), steps_filled(t, length))
+    return np.searchsorted(t - t[0], starts, side="left").astype(np.int64)
 
 
 def split_by_time(t: np.ndarray, n_steps: int) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 from evsim.engine.spikes import Spikes, check_places
 from evsim.errors import RecordingError
 from evsim.recordings.arrival import arrival_order
-from evsim.recordings.binning import bin_events
+from evsim.recordings.binning import bin_events, step_edges
+from evsim.recordings.duration import written
 from evsim.recordings.fit import Fit, fit_frames
 from evsim.recordings.recording import EventRecording, ImageRecording, Recording
 
@@ -58,12 +59,13 @@ def to_steps(
     n_channels: int,
     height: int,
     width: int,
-    split_by: str = "number",
+    split_by: str | int = "number",
     fit: Fit | None = None,
 ) -> Steps:
     """Cut a recording into the input of a network that takes n_channels x height x width.
 
-    Events are binned into n_steps. Frames keep their own number of steps, as the official code lets the data decide.
+    Events are binned into n_steps, see `evsim.recordings.binning.bin_events`. Frames keep their own number of steps, as
+    the official code lets the data decide.
     An image is repeated n_steps times.
 
     Raises
@@ -86,7 +88,7 @@ def to_steps(
 
 
 def _fitted(
-    recording: Recording, n_steps: int, shape: tuple[int, int, int], split_by: str, fit: Fit, notes: list[str]
+    recording: Recording, n_steps: int, shape: tuple[int, int, int], split_by: str | int, fit: Fit, notes: list[str]
 ) -> np.ndarray:
     """Frames whose n_channels, height and width are `shape`."""
     if n_steps < 1:
@@ -110,16 +112,26 @@ def _fitted(
     return frames
 
 
-def _frames(recording: Recording, n_steps: int, split_by: str, notes: list[str]) -> np.ndarray:
+def _frames(recording: Recording, n_steps: int, split_by: str | int, notes: list[str]) -> np.ndarray:
     """float32 [n_steps, n_channels, height, width]; an image is one step."""
     if isinstance(recording, EventRecording):
-        notes.append(f"{recording.t.size} events were cut into {n_steps} steps by {split_by}")
+        notes.append(_cut(recording, n_steps, split_by))
         return bin_events(recording, n_steps, split_by)
     if isinstance(recording, ImageRecording):
         return recording.image[None]
     if len(recording.frames) != n_steps:
         notes.append(f"the file has {len(recording.frames)} frames, the network was asked for {n_steps}: the file wins")
     return recording.frames
+
+
+def _cut(recording: EventRecording, n_steps: int, split_by: str | int) -> str:
+    """What a note says of it."""
+    n = recording.t.size
+    if isinstance(split_by, str):
+        return f"{n} events were cut into {n_steps} steps by {split_by}"
+    n_in = int(step_edges(recording, n_steps, split_by)[-1])
+    left = f"; left out behind them: {n - n_in}" if n_in < n else ""
+    return f"{n_in} events were cut into {n_steps} steps of {written(split_by)} from the first event on{left}"
 
 
 def frame_spikes(frames: np.ndarray) -> tuple[Spikes, ...]:

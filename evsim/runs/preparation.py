@@ -9,11 +9,13 @@ import numpy as np
 
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import Network
+from evsim.errors import RecordingError
 from evsim.recordings.fit_text import parse_fit
 from evsim.recordings.options import ReadOptions
 from evsim.recordings.read import read_recording
 from evsim.recordings.recording import EventRecording, FrameRecording, ImageRecording, Recording
 from evsim.recordings.steps import Steps, to_steps
+from evsim.runs.cutting import Cut, cut_of, takes_any_steps
 
 __all__ = ["Preparation", "fit_recording", "prepare_input", "read_options"]
 
@@ -34,6 +36,10 @@ class Preparation:
         must have the network's size.
     reading : ReadOptions
         What the user knows better than the file.
+    dt : int, optional
+        Cut events into steps of so many microseconds, in place of `split_by`.
+    steps : int, optional
+        How many steps, where the network takes any number of them.
     """
 
     split_by: str | None = None
@@ -41,6 +47,13 @@ class Preparation:
     index: int | str | None = None
     crop_pct: float | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
+    dt: int | None = None
+    steps: int | None = None
+
+    @property
+    def cut(self) -> Cut:
+        """What it says of the steps."""
+        return Cut(self.split_by, self.dt, self.steps)
 
 
 def read_options(network: Network, weights: Weights, preparation: Preparation) -> ReadOptions:
@@ -52,7 +65,8 @@ def read_options(network: Network, weights: Weights, preparation: Preparation) -
         told = replace(told, size=network.input_shape[:2], crop_pct=preparation.crop_pct)
     if preparation.index is not None:
         told = replace(told, index=preparation.index)
-    return replace(told, trained_with=pixels or told.trained_with, n_steps=network.n_steps)
+    n_steps = preparation.steps if takes_any_steps(weights) else network.n_steps
+    return replace(told, trained_with=pixels or told.trained_with, n_steps=n_steps)
 
 
 def prepare_input(network: Network, weights: Weights, path: str, preparation: Preparation) -> Steps:
@@ -66,13 +80,17 @@ def fit_recording(network: Network, weights: Weights, recording: Recording, prep
     """Cut a recording into the steps of `network`, as the user says or the weights file remembers."""
     remembered = weights.header.get("input") or {}
     height, width, n_channels = network.input_shape
+    try:
+        n_steps, split_by = cut_of(network, weights, recording, preparation.cut)
+    except RecordingError as error:
+        raise RecordingError(f"{recording.path}: {error}" if recording.path else str(error)) from None
     return to_steps(
         recording,
-        n_steps=network.n_steps,
+        n_steps=n_steps,
         n_channels=n_channels,
         height=height,
         width=width,
-        split_by=preparation.split_by or remembered.get("split_by") or "number",
+        split_by=split_by,
         fit=parse_fit(preparation.fit or _remembered_fit(remembered, recording)),
     )
 

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from evsim.checkpoints.refusal import naming
 from evsim.checkpoints.weights import write_weights
 from evsim.errors import EvsimError
+from evsim.graph.check import parse_graph
 from evsim.graph.evaluate import evaluate, steps_of_input
 from evsim.graph.file import StoredReference, to_weights
 from evsim.graph.graph import Graph
@@ -129,6 +130,7 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
     reference = _reference(graph, recording, given, known)
     if not told["allow_silent"]:
         _check_not_silent(graph, reference)
+    parse_graph(graph.to_json().encode(), graph.tensors)  # what is written can be read
     other = _check_second(model, given, told["second"], letters, known, graph, recording)
     forced = _check_graph(graph, reference)
     as_written, allow_dense = told["as_written"], told["allow_dense"]

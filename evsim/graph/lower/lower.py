@@ -45,7 +45,7 @@ class Lowered:
 
 def lower(
     graph: Graph, name: str = "recorded", rates: Mapping[str, float] | None = None, *, as_written: bool = False,
-    allow_dense: bool = False,
+    allow_dense: bool = False, any_steps: bool = False,
 ) -> Lowered:  # fmt: skip
     """The network of a graph.
 
@@ -59,6 +59,8 @@ def lower(
         Keep layers apart that have no neurons between them.
     allow_dense : bool
         Operations without an event-driven form run on whole arrays, counted apart.
+    any_steps : bool
+        Whether the network runs with another number of steps as well; its readout then is written for one step.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def lower(
             inputs = [values[j] for j in node.inputs]
             values[i] = _value(building, i, node, inputs, allow_dense, dense_ones)
     building.now = len(graph.nodes)
-    add_readout(building, graph, values)
+    add_readout(building, graph, values, any_steps)
     return Lowered(network, building.notes, dense_ones)
 
 

@@ -16,16 +16,25 @@ from evsim.graph.lower.building import Building
 from evsim.graph.lower.dense import cost
 from evsim.graph.lower.layers import matmul_of_weights
 from evsim.graph.lower.values import Events, Fixed, Part, Real, Stored, Sum, Value, positions, view
+from evsim.graph.steps import with_steps
 from evsim.handlers.readout import Readout
 
 __all__ = ["add_readout"]
 
 
-def add_readout(building: Building, graph: Graph, values: Mapping[int, Value]) -> None:
-    """Append the handler that holds the logits."""
+def add_readout(building: Building, graph: Graph, values: Mapping[int, Value], any_steps: bool = False) -> None:
+    """Append the handler that holds the logits; with `any_steps` it takes as many steps as come.
+
+    Raises
+    ------
+    CheckpointError
+        The readout is no such for any number of steps.
+    """
+    if any_steps:
+        graph = with_steps(graph, 1)
     logits = _linear_in_steps(building, graph, values)
     if logits is None:
-        _add_program(building, graph, values)
+        _add_program(building, graph, values, any_steps)
         return
     real = as_real(building, len(graph.nodes), logits, graph.node(graph.output).path)
     n = math.prod(real.shape)
@@ -102,7 +111,7 @@ def _fixed(graph: Graph) -> dict[int, np.ndarray]:
     return fixed
 
 
-def _add_program(building: Building, graph: Graph, values: Mapping[int, Value]) -> None:
+def _add_program(building: Building, graph: Graph, values: Mapping[int, Value], any_steps: bool) -> None:
     """The readout as the graph has it, once, on the values of all steps."""
     wanted = sorted({node.inputs[0] for node in graph.readout if node.op in ("steps", "at_step")})
     if not wanted:
@@ -121,11 +130,15 @@ def _add_program(building: Building, graph: Graph, values: Mapping[int, Value]) 
         stored: Stored = building.store(as_real(building, len(graph.nodes), value, ""))
         inputs.append((stored.current, (stored.current.n_places, stored.current.n_channels)))
         takers[place] = (len(inputs) - 1, stored.at, 1.0)
+    if any_steps and not graph.by_step:
+        raise CheckpointError("the model: its output is no value of each step, so that it has a number of steps")
     n_classes = math.prod(graph.node(graph.output).shape) // (graph.n_steps if graph.by_step else 1)
     name = building.name("", "readout")
     from evsim.handlers.readout_program import ReadoutProgram
 
-    layer = ReadoutProgram(name, _Program(graph, takers), inputs, n_classes, by_step=False, cost=_cost(graph))
+    layer = ReadoutProgram(
+        name, _Program(graph, takers), inputs, n_classes, cost=_cost(graph), costs_each_step=any_steps
+    )
     building.add(layer, **ports)
 
 
@@ -136,7 +149,8 @@ class _Program:
         self.graph, self.takers = graph, takers
 
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        n_steps = self.graph.n_steps
+        n_steps = arrays[0].shape[0] if arrays else self.graph.n_steps
+        graph = self.graph if n_steps == self.graph.n_steps else with_steps(self.graph, n_steps)
         kept = {}
         for place, taker in self.takers.items():
             if isinstance(taker, np.ndarray):
@@ -147,15 +161,15 @@ class _Program:
             padded = np.concatenate([rows, np.zeros((rows.shape[0], 1), np.float32)], axis=1)
             kept[place] = padded[:, at] * np.float32(unit)
         with np.errstate(all="ignore"):
-            made = np.asarray(evaluate_readout(self.graph, kept), np.float32)
-        if self.graph.by_step:  # logits are the mean of what the model returns for each step
+            made = np.asarray(evaluate_readout(graph, kept), np.float32)
+        if graph.by_step:  # logits are the mean of what the model returns for each step
             return made.reshape(n_steps, -1).mean(axis=0, dtype=np.float64).astype(np.float32)
         return made.reshape(-1)
 
 
 def _cost(graph: Graph) -> OpCounts:
     """Once: products as real ones, additions of steps as residual ones."""
-    macs = adds = scalings = comparisons = 0
+    macs = adds = scalings = comparisons = updates = 0
     for node in graph.readout:
         shapes = [graph.node(i).shape for i in node.inputs]
         n = math.prod(node.shape)
@@ -164,6 +178,8 @@ def _cost(graph: Graph) -> OpCounts:
         elif node.op in ("sum", "mean", "cumsum", "add", "sub"):
             adds += max(0, math.prod(shapes[0]) - n) if node.op in ("sum", "mean") else n
             scalings += n if node.op == "mean" else 0
+        elif node.op == "integrator":
+            updates += n
         elif node.op in ("mul", "div", "batch_norm"):
             scalings += n
         else:
@@ -171,4 +187,4 @@ def _cost(graph: Graph) -> OpCounts:
     if graph.by_step:
         n = math.prod(graph.node(graph.output).shape)
         adds, scalings = adds + n - n // graph.n_steps, scalings + n // graph.n_steps
-    return OpCounts(macs=macs, residual_adds=adds, scalings=scalings, comparisons=comparisons)
+    return OpCounts(macs=macs, residual_adds=adds, scalings=scalings, comparisons=comparisons, updates=updates)

@@ -13,8 +13,8 @@ __all__ = [
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
-LARGEST_VALUE = 2**26
-"""Elements of one value, at most."""
+LARGEST_VALUE = 2**27
+"""Elements of one value, at most: the largest weight known is VGG's 4096 x 25088."""
 _MOST_AXES = 12
 
 

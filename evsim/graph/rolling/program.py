@@ -31,11 +31,6 @@ class Program:
     ----------
     steps : Program, optional
         The program of one step, for that of a readout.
-
-    Attributes
-    ----------
-    names : set of str
-        Tensors that the nodes name.
     """
 
     def __init__(self, steps: Program | None = None) -> None:
@@ -44,7 +39,6 @@ class Program:
         self._known: dict[tuple, int] = {}
         self._fixed: set[int] = set()
         self._forbidden: dict[int, str] = {}
-        self.names: set[str] = set()
 
     def add(
         self, op: str, inputs: Sequence[Source], attributes: Mapping[str, object], path: str = "",
@@ -69,7 +63,6 @@ class Program:
 
     def tensor(self, name: str, shape: Sequence[int], path: str) -> Source:
         """A weight or constant."""
-        self.names.add(name)
         return self.add("tensor", [], {"name": name, "shape": list(shape)}, path)
 
     def number(self, value: float) -> Source:
@@ -101,8 +94,6 @@ class Program:
         """The same computation of tensors alone, in the readout."""
         node = self._steps._nodes[source.node]
         inputs = [self.copy_fixed(Source(i)) for i in node.inputs]
-        if node.op == "tensor":
-            self.names.add(node.attributes["name"])
         return self.add(node.op, inputs, node.attributes, node.path)
 
     def finished(self) -> list[Node]:

@@ -17,6 +17,7 @@ from evsim.graph.graph import Graph
 from evsim.graph.rolling.axes import Unrolled, axis_size, has_time, size_of_step
 from evsim.graph.rolling.label import AxisLabels
 from evsim.graph.rolling.program import Program, Source
+from evsim.graph.rolling.pruned import pruned
 from evsim.graph.rolling.recurrence import check_feed_forward
 from evsim.graph.rolling.run import CONSTANT, INPUT, NEURON, PARAMETER, RecordedOp, Run, refs
 from evsim.graph.rolling.stacks import with_stacks
@@ -96,16 +97,17 @@ class _Roller:
         self.readout.check_is_allowed(output)
         if not any(op.name == INPUT for op in self.ops):
             raise Unrolled("the model: its output does not depend on the input")
-        names = self.program.names | self.readout.names
-        return Graph(
-            n_steps=self.n_steps,
-            is_still="T" not in self.run.axes,
-            axes=self.run.axes,
-            nodes=self.program.finished(),
-            readout=self.readout.finished(),
-            output=self.program.place_of(output) if not output.late else self.readout.place_of(output),
-            by_step=self._has_steps(value),
-            tensors={name: self.tensors[name] for name in names},
+        return pruned(
+            Graph(
+                n_steps=self.n_steps,
+                is_still="T" not in self.run.axes,
+                axes=self.run.axes,
+                nodes=self.program.finished(),
+                readout=self.readout.finished(),
+                output=self.program.place_of(output) if not output.late else self.readout.place_of(output),
+                by_step=self._has_steps(value),
+                tensors=self.tensors,
+            )
         )
 
     # ---- steps

@@ -20,7 +20,7 @@ from numba.extending import overload
 
 from evsim.handlers.neuron_forms import forms
 
-__all__ = ["charge", "constants_of", "fire", "settle"]
+__all__ = ["MOST_SPIKES", "charge", "constants_of", "fire", "settle"]
 
 _LEAKY = ("fire_at", "v_threshold", "v_reset", "is_soft", "rate")
 Divided = namedtuple("Divided", _LEAKY)
@@ -31,6 +31,9 @@ Integrating = namedtuple("Integrating", _LEAKY)
 Decaying = namedtuple("Decaying", _LEAKY)
 Box = namedtuple("Box", (*_LEAKY, "v_leak"))
 Synapse = namedtuple("Synapse", (*_LEAKY, "v_leak", "synapse_rate"))
+ManyIntegrating = namedtuple("ManyIntegrating", (*_LEAKY, "v_leak"))
+ManyBox = namedtuple("ManyBox", Box._fields)
+ManySynapse = namedtuple("ManySynapse", Synapse._fields)
 _LATE = ("fire_at", "v_threshold", "beta", "alpha")
 LateSubtract, LateZero, LateNone = (namedtuple(name, _LATE) for name in ("LateSubtract", "LateZero", "LateNone"))
 SynapticSubtract, SynapticZero, SynapticNone = (
@@ -43,6 +46,8 @@ TwoSided = namedtuple("TwoSided", ("v_threshold", "neg_threshold", "inhibit", "v
 
 _ROUNDING = np.float32(1.5 * 2**23)
 """x + this - this is x rounded to a whole number, ties to even, for every |x| below 2^22."""
+MOST_SPIKES = np.float32(2**20)
+"""A neuron sends in a step, however far its membrane is driven."""
 _OPTIONS = {"error_model": "numpy"}
 
 
@@ -150,6 +155,11 @@ def _fire_rounding(c, j, h):
     return np.int32((level + _ROUNDING) - _ROUNDING)
 
 
+def _fire_many(c, j, h):
+    n = np.ceil(h / _of(c.v_threshold, j)) - np.float32(1)
+    return np.int32(min(max(n, np.float32(0)), MOST_SPIKES))
+
+
 def _fire_stateless(c, j, h):
     level = min(max(h, _of(c.low, j)), _of(c.high, j))
     return np.int32((level + _ROUNDING) - _ROUNDING)
@@ -171,6 +181,11 @@ def _fire_two_sided(c, j, h):
 
 def _settle_leaky(c, j, h, s):
     after = h - _of(c.v_threshold, j) if c.is_soft else _of(c.v_reset, j)
+    return after if s != 0 else h
+
+
+def _settle_many(c, j, h, s):
+    after = h - np.float32(s) * _of(c.v_threshold, j) if c.is_soft else _of(c.v_reset, j)
     return after if s != 0 else h
 
 
@@ -207,6 +222,9 @@ _ARITHMETIC = {
     Decaying: (_charge_decaying, _fire_binary, _settle_leaky),
     Box: (_charge_box, _fire_binary, _settle_leaky),
     Synapse: (_charge_synapse, _fire_binary, _settle_leaky),
+    ManyIntegrating: (_charge_integrating, _fire_many, _settle_many),
+    ManyBox: (_charge_box, _fire_many, _settle_many),
+    ManySynapse: (_charge_synapse, _fire_many, _settle_many),
     LateSubtract: (_charge_late_subtract, _fire_binary, _settle_late),
     LateZero: (_charge_late_zero, _fire_binary, _settle_late),
     LateNone: (_charge_late_none, _fire_binary, _settle_late),
@@ -288,8 +306,21 @@ def _late(form: forms.LateReset) -> tuple:
 
 
 def _norse(form: forms.Norse) -> tuple:
-    common = (_above(form.v_threshold), form.v_threshold, form.v_reset, False, form.rate, form.v_leak)
+    common = (_above(form.v_threshold), form.v_threshold, *_reset_of(form), form.rate, form.v_leak)
     return Box(*common) if form.synapse_rate is None else Synapse(*common, form.synapse_rate)
+
+
+def _many(form: forms.MultiSpike) -> tuple:
+    rate = np.float32(1) if form.rate is None else form.rate
+    common = (_above(form.v_threshold), form.v_threshold, *_reset_of(form), rate, form.v_leak)
+    if form.rate is None:
+        return ManyIntegrating(*common)
+    return ManyBox(*common) if form.synapse_rate is None else ManySynapse(*common, form.synapse_rate)
+
+
+def _reset_of(form: forms.Form) -> tuple:
+    """v_reset, and whether it is by subtraction."""
+    return (np.float32(0), True) if form.v_reset is None else (form.v_reset, False)
 
 
 def _two_sided(form: forms.Signed) -> tuple:
@@ -303,6 +334,7 @@ _CONSTANTS: dict[type, Callable] = {
     forms.Decay: _decaying,
     forms.LateReset: _late,
     forms.Norse: _norse,
+    forms.MultiSpike: _many,
     forms.IntegerLeak: lambda form: Rounding(form.v_threshold, form.decay, form.high),
     forms.Quantiser: lambda form: (Stateless if form.ties == "even" else StatelessUp)(form.low, form.high),
     forms.Signed: _two_sided,

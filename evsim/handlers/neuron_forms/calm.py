@@ -28,7 +28,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evsim.handlers.neuron_forms.forms import Decay, Form, IntegerLeak, LateReset, Leaky, Norse, Quantiser, Signed
+from evsim.handlers.neuron_forms.forms import (
+    Decay,
+    Form,
+    IntegerLeak,
+    LateReset,
+    Leaky,
+    MultiSpike,
+    Norse,
+    Quantiser,
+    Signed,
+)  # fmt: skip
 
 __all__ = ["Calm", "calm_range"]
 
@@ -101,13 +111,13 @@ def _threshold(form: Form) -> np.ndarray:
     """The smallest H that fires (upwards)."""
     if isinstance(form, IntegerLeak):
         return np.float64(0.5) * form.v_threshold  # ties to even: exactly half is rounded to zero, which is safe
-    is_strict = isinstance(form, LateReset | Norse) or (isinstance(form, Leaky | Decay) and form.strict)
+    is_strict = isinstance(form, LateReset | Norse | MultiSpike) or (isinstance(form, Leaky | Decay) and form.strict)
     threshold = np.nextafter(form.v_threshold, np.float32(np.inf)) if is_strict else form.v_threshold
     return np.asarray(threshold, np.float64)
 
 
 def _rest(form: Form):
-    if isinstance(form, Norse):
+    if isinstance(form, Norse) or (isinstance(form, MultiSpike) and form.rate is not None):
         return form.v_leak
     reset = getattr(form, "v_reset", None)
     return np.float32(0) if reset is None else reset
@@ -116,7 +126,9 @@ def _rest(form: Form):
 def _leak(form: Form, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """rho, and t where rho is not 0."""
     rest = np.asarray(_rest(form), np.float64)
-    if isinstance(form, Norse):
+    if isinstance(form, MultiSpike) and form.rate is None:
+        return np.float64(0), bias * 0
+    if isinstance(form, Norse | MultiSpike):
         return form.rate, rest + bias
     if isinstance(form, Leaky):
         if form.input == "integrates":

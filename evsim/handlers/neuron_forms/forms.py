@@ -15,7 +15,10 @@ import numpy as np
 
 from evsim.errors import NetworkError
 
-__all__ = ["FORMS", "Decay", "Form", "IntegerLeak", "LateReset", "Leaky", "Norse", "Quantiser", "Signed", "read_form"]
+__all__ = [
+    "FORMS", "Decay", "Form", "IntegerLeak", "LateReset", "Leaky", "MultiSpike", "Norse", "Quantiser", "Signed",
+    "read_form",
+]  # fmt: skip
 
 Constant = float | np.ndarray
 """A number, or float32 [n_channels]."""
@@ -146,10 +149,12 @@ class LateReset(Form):
 
 @dataclass(frozen=True, eq=False)
 class Norse(Form):
-    """LIFBoxCell and LIFCell of norse; fires where H > v_threshold, V = v_reset.
+    """LIFBoxCell and LIFCell of norse, LIF and CubaLIF of NIR; fires where H > v_threshold.
 
         box:      H = V + rate * (X + v_leak - V)
         synapse:  I = I + X;  H = V + rate * ((v_leak - V) + I);  I = I - synapse_rate * I
+
+        reset:    V = v_reset, or H - v_threshold where v_reset is None
 
     Rates are dt / tau.
     """
@@ -157,7 +162,7 @@ class Norse(Form):
     rate: Constant
     v_leak: Constant = 0.0
     v_threshold: Constant = 1.0
-    v_reset: Constant = 0.0
+    v_reset: Constant | None = 0.0
     synapse_rate: Constant | None = None
 
     def check(self) -> None:
@@ -165,6 +170,39 @@ class Norse(Form):
         self._demand_rate("rate")
         if self.synapse_rate is not None:
             self._demand_rate("synapse_rate")
+
+    @property
+    def n_states(self) -> int:
+        return 1 if self.synapse_rate is None else 2
+
+
+@dataclass(frozen=True, eq=False)
+class MultiSpike(Form):
+    """Several spikes a step, one for each v_threshold that H is above: S = max(0, ceil(H / v_threshold) - 1).
+
+        H:      V + X where rate is None; else as `Norse`, box or synapse
+        reset:  V = H - S * v_threshold where v_reset is None; else v_reset where S > 0
+
+    That is `Leaky` (strict) or `Norse` with a reset by subtraction, let fire until H <= v_threshold.
+    """
+
+    v_threshold: Constant = 1.0
+    v_reset: Constant | None = None
+    rate: Constant | None = None
+    v_leak: Constant = 0.0
+    synapse_rate: Constant | None = None
+    sends = "I"
+
+    def check(self) -> None:
+        """See `Form.check`."""
+        self._demand(bool(np.all(self.v_threshold > 0)), f"v_threshold = {self.v_threshold}, expected more than 0")
+        self._demand(
+            self.rate is not None or (self.synapse_rate is None and not np.any(self.v_leak)),
+            "a leak or a synaptic current without a rate",
+        )
+        for name in ("rate", "synapse_rate"):
+            if getattr(self, name) is not None:
+                self._demand_rate(name)
 
     @property
     def n_states(self) -> int:
@@ -241,7 +279,7 @@ class Signed(Form):
         self._demand(bool(holds), "the negative threshold is above the positive one")
 
 
-FORMS = {form.__name__: form for form in (Leaky, Decay, LateReset, Norse, IntegerLeak, Quantiser, Signed)}
+FORMS = {form.__name__: form for form in (Leaky, Decay, LateReset, Norse, MultiSpike, IntegerLeak, Quantiser, Signed)}
 """By name, as `Form.to_dict` writes it."""
 
 

@@ -17,9 +17,9 @@ from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.geometry import Neurons
-from evsim.handlers.neuron_forms.arithmetic import charge, constants_of, fire, settle
+from evsim.handlers.neuron_forms.arithmetic import MOST_SPIKES, charge, constants_of, fire, settle
 from evsim.handlers.neuron_forms.calm import calm_range
-from evsim.handlers.neuron_forms.forms import Form, IntegerLeak, LateReset, Leaky, Quantiser, Signed
+from evsim.handlers.neuron_forms.forms import Form, IntegerLeak, LateReset, Leaky, MultiSpike, Quantiser, Signed
 from evsim.handlers.neurons import Population
 
 __all__ = ["FormPopulation", "population"]
@@ -148,7 +148,7 @@ class FormPopulation(Population):
         """The largest event."""
         if isinstance(self.form, IntegerLeak | Quantiser):
             return int(max(np.max(self.form.high), -np.min(getattr(self.form, "low", 0))))
-        return 1
+        return int(MOST_SPIKES) if isinstance(self.form, MultiSpike) else 1
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Update every neuron that is awake at `step` and return those that fire."""
@@ -208,6 +208,8 @@ class FormPopulation(Population):
         if isinstance(self.form, Signed):
             above, below = h - constant("v_threshold"), -(h + constant("neg_threshold") + constant("inhibit"))
             return max(above, below)
+        if isinstance(self.form, MultiSpike):
+            return h - max(1, round(h / constant("v_threshold"))) * constant("v_threshold")
         if not isinstance(self.form, IntegerLeak | Quantiser):
             return h - constant("v_threshold")
         unit = constant("v_threshold") if isinstance(self.form, IntegerLeak) else 1.0

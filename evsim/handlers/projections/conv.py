@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from evsim.arithmetic.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, rounded, weight_exponent
 from evsim.arithmetic.whole_lanes import add_moved
-from evsim.engine.current import Current, CurrentRows
+from evsim.engine.current import Current, CurrentRows, Taker
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
@@ -164,6 +164,20 @@ class Conv2d:
             return Spikes.none(), self._held.write(step, spikes, lambda rows: self._gather(spikes, rows))
         return Spikes.none(), self._project(spikes, step)
 
+    def handle_steps(self, turns: Sequence[tuple[int, Mapping[str, Spikes]]]) -> list[tuple[Spikes, OpCounts]]:
+        """Several steps in a row; in one call of a kernel where the population behind takes them all."""
+        steps, delivered = [step for step, _ in turns], [inbox["spikes"] for _, inbox in turns]
+        taker = self.current.taker(steps[0])
+        if taker is None or not taker.takes_steps(steps) or not self._may_join(delivered):
+            return [self.handle(step, inbox) for step, inbox in turns]
+        counted = self._hand_over(taker, steps, delivered)
+        return [(Spikes.none(), self._count(spikes, counts)) for spikes, counts in zip(delivered, counted, strict=True)]
+
+    def _may_join(self, delivered: list[Spikes]) -> bool:
+        """Whether these spikes can stand in one list: all binary, or all whole numbers to float32 weights."""
+        kinds = {None if spikes.payload is None else spikes.payload.dtype for spikes in delivered}
+        return kinds == {None} or (self._exponent is None and kinds == {np.dtype(np.int32)})
+
     def reset(self) -> None:
         """Forget the held result of a constant input."""
         self._held.forget()
@@ -173,8 +187,18 @@ class Conv2d:
         taker = self.current.taker(step)
         if taker is None:
             return self._gather(spikes, self.current.rows(step))
-        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
-        return self._count(spikes, taker.take(step, gathering, self._bands, self._band_rows()))
+        return self._count(spikes, self._hand_over(taker, [step], [spikes])[0])
+
+    def _hand_over(self, taker: Taker, steps: list[int], delivered: list[Spikes]) -> list[list[int]]:
+        """Let the population take the sums of these steps; returns gather's counts of each."""
+        addresses, payloads = ([getattr(s, part) for s in delivered] for part in ("address", "payload"))
+        if len(steps) == 1:
+            spikes = delivered[0]
+        else:
+            spikes = Spikes(np.concatenate(addresses), None if payloads[0] is None else np.concatenate(payloads))
+        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks, len(steps), is_indexed=False)
+        ends = np.cumsum([address.size for address in addresses])
+        return taker.take(steps, gathering, ends, self._bands, self._band_rows()).tolist()
 
     def _gather(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
         if self._exponent is not None and spikes.payload is not None and spikes.payload.dtype == np.float32:
@@ -197,12 +221,15 @@ class Conv2d:
         add_moved(sums, self.blocks.shift - PIXEL_BITS, target.value)
         return counts
 
-    def _gathering(self, address: np.ndarray, payload: np.ndarray, blocks: Blocks) -> Gathering:
+    def _gathering(
+        self, address: np.ndarray, payload: np.ndarray, blocks: Blocks, n_steps: int = 1, is_indexed: bool = True
+    ) -> Gathering:
+        """Of the events of some steps, which `index_step` then takes one by one, unless they are indexed already."""
         n_pixels = self.window.height * self.window.width
-        blocks = blocks.cut(address.size / n_pixels)
+        blocks = blocks.cut(address.size / (n_steps * n_pixels))
         address = np.ascontiguousarray(address)
         cells = n_pixels * self.groups * blocks.n_cells, blocks.cell_size
-        start = index_cells(address, *cells)
+        start = index_cells(address, *cells) if is_indexed else np.empty(cells[0] + 1, np.int32)
         planes = Planes.of(address, payload, *cells) if self._has_planes(payload, blocks) else Planes.none()
         return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window, planes)
 

@@ -18,7 +18,7 @@ from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import add_rows
 
-__all__ = ["Blocks", "Gathering", "Planes", "bands", "gather_tiles", "index_cells"]
+__all__ = ["Blocks", "Gathering", "Planes", "bands", "gather_tiles", "index_cells", "index_step"]
 
 _BLOCK_ROWS = 256
 """Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
@@ -204,6 +204,17 @@ def _index_cells(address, cell_size, start):
         while event < address.size and address[event] < end:
             event += 1
     start[start.size - 1] = event
+
+
+@kernel
+def index_step(gathering, begin, end):
+    """The gathering of the events from `begin` to `end`: of one step out of several in a row."""
+    start, address, payload, weights, layout, window, planes = gathering
+    step_address = address[begin:end]
+    _index_cells(step_address, layout[1] // layout[4], start)
+    return Gathering(
+        start, step_address, payload[begin:end] if payload.size else payload, weights, layout, window, planes
+    )
 
 
 @kernel

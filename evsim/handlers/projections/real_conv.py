@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,6 +90,10 @@ class RealConv(Conv2d):
         real = Spikes(address, value[address])
         self.source.release(step, self.name)
         return Spikes.none(), self._project(real, step) if len(real) else OpCounts()
+
+    def handle_steps(self, turns: Sequence[tuple[int, Mapping[str, Spikes]]]) -> list[tuple[Spikes, OpCounts]]:
+        """One by one: what it reads are currents, not spikes that could stand in one list."""
+        return [self.handle(step, inbox) for step, inbox in turns]
 
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
