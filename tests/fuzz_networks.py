@@ -88,9 +88,10 @@ def _legacy_storages(storages):
 def _arguments(family, hp):
     """Opcodes of the arguments that a training script would have stored."""
     words = {"pooling_stat": "1111", "shortcut": "sew", "dvs_mode": "true", "model": family}
-    words |= {"attention": hp.attention} if family == "ablated" else {}
+    words |= {name: getattr(hp, name) for name in ("attention", "variant") if hasattr(hp, name)}
+    numbers = ARGUMENTS | ({"num_heads": hp.n_heads} if isinstance(hp.n_heads, int) else {})
     return mapping(
-        **{key: integer(value) for key, value in ARGUMENTS.items()}, **{key: text(word) for key, word in words.items()}
+        **{key: integer(value) for key, value in numbers.items()}, **{key: text(word) for key, word in words.items()}
     )
 
 

@@ -90,7 +90,9 @@ def _integer(form, x, v, w):
 
 
 def _quantiser(form, x, v, w):
-    return np.round(np.clip(x, form.low, form.high)).astype(np.int64), v * 0, w
+    level = np.clip(x, form.low, form.high).astype(f)
+    s = np.round(level) if form.ties == "even" else np.floor(level + f(0.5))
+    return s.astype(np.int64), v * 0, w
 
 
 def _signed(form, x, v, w):

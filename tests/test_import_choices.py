@@ -8,7 +8,7 @@ from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.kinds import flag, image_size, one_of, positive, real
 from evsim.errors import CheckpointError
 from evsim.loading.importing import build_network, import_checkpoint, load_network
-from evsim.networks import sdt, spikformer, spikformer_v2, spikingresformer
+from evsim.networks import sdt, sdt_v2, spikformer, spikformer_v2, spikingformer, spikingresformer
 from tests.checkpoint_files import integer, mapping, namespace, text, torch_zip
 from tests.fuzz_networks import pickled_state
 
@@ -54,6 +54,8 @@ MISSING = {
     spikformer: ["img_size", "n_steps", "n_heads"],
     spikformer_v2: ["img_size", "n_steps", "n_heads", "shortcut"],
     spikingresformer: ["img_size", "n_steps"],
+    spikingformer: ["img_size", "n_steps", "n_heads"],
+    sdt_v2: ["img_size", "n_steps", "n_heads"],
 }
 
 

@@ -188,6 +188,15 @@ def test_ties_are_rounded_to_even_as_torch_does():
     np.testing.assert_array_equal(spikes_of(Quantiser(0, 8), currents)[0][:N_CHANNELS], expected)
 
 
+def test_ties_are_rounded_up_where_the_code_adds_one_half():
+    edges = np.nextafter(np.float32(0.5), np.float32([0, 1]))  # the sum of the lower one and 0.5 is rounded to 1
+    x = np.concatenate([np.arange(-10, 52, dtype=np.float32) / 4, edges])
+    currents = np.tile(x, (1, N_NEURONS // N_CHANNELS))
+    expected = torch.floor(torch.clamp(torch.tensor(x), 0, 8) + 0.5).numpy()
+    np.testing.assert_array_equal(spikes_of(Quantiser(0, 8, "up"), currents)[0][:N_CHANNELS], expected)
+    assert (expected != torch.round(torch.clamp(torch.tensor(x), 0, 8)).numpy()).sum() > 3
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_negative_spikes_of_swformer(soft):
     state = []

@@ -1,10 +1,12 @@
 """The official Meta-SpikeFormer's own spikes, reproduced from its names alone; the published sizes; damage; choices."""
 
-from dataclasses import replace
+import tracemalloc
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from evsim.checkpoints.weights import Weights
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.errors import CheckpointError
@@ -95,3 +97,16 @@ def test_two_classifiers_are_averaged(data):
 def test_sizes_that_no_network_has_are_refused(words, changes):
     with pytest.raises(CheckpointError, match=words):
         replace(SMALL, **changes)
+
+
+@pytest.mark.parametrize("side", [3000, 20_000, 99_999])
+def test_a_small_file_that_claims_a_huge_input_is_refused_before_anything_is_made(side):
+    weights = Weights(
+        tensors_of(SMALL), {"family": "sdt_v2", "hyper_parameters": asdict(SMALL) | {"height": side, "width": side}}
+    )
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="height, width or n_steps are too large for a file of so few weights"):
+        build_network(weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24

@@ -15,7 +15,7 @@ from evsim.arithmetic.lanes import aligned_zeros
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 
-__all__ = ["Current", "CurrentRows", "Taker", "Values", "bounded"]
+__all__ = ["Current", "CurrentRows", "Taker", "Values", "bounded", "check_room"]
 
 
 @dataclass
@@ -233,16 +233,27 @@ class Current:
         return CurrentRows(aligned_zeros((n_places, self.n_channels), self.dtype), np.zeros(n_places, np.uint8))
 
 
-def _declare(n_values: int) -> None:
+def check_room(n_values: int) -> None:
+    """Refuse a network whose currents will have at least so many values a step, before anything is made of it.
+
+    Raises
+    ------
+    NetworkError
+        More than `bounded` allows.
+    """
     values = _VALUES.get()
-    if values is None:
-        return
-    values.declared += n_values * values.n_steps
-    if values.declared > values.most:
+    if values is not None and values.declared + n_values * values.n_steps > values.most:
         raise NetworkError(
             f"more than {values.most:,} values of currents in {values.n_steps} steps: height, width or n_steps are too "
             "large for a file of so few weights"
         )
+
+
+def _declare(n_values: int) -> None:
+    check_room(n_values)
+    values = _VALUES.get()
+    if values is not None:
+        values.declared += n_values * values.n_steps
 
 
 @kernel

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.engine.current import check_room
 from evsim.errors import CheckpointError
 from evsim.graph.graph import Graph
 from evsim.graph.rolling.axes import Unrolled
@@ -34,7 +35,8 @@ class GraphAssembly:
 
     def __init__(self, tensors: Mapping[str, np.ndarray], n_steps: int, input_shape: tuple[int, int, int]) -> None:
         self.tensors, self.n_steps = tensors, n_steps
-        self._program = Program()
+        self._program, self._n_values = Program(), 0
+        check_room(math.prod(input_shape))
         self.input = self._program.add("input", [], {"shape": (1, *input_shape)})
 
     def shape(self, x: Source) -> tuple[int, ...]:
@@ -75,7 +77,15 @@ class GraphAssembly:
         return self.op("batch_norm", x, *parts, path=name, eps=_EPS)
 
     def neurons(self, path: str, x: Source, form: Form, unit: float = 1.0) -> Source:
-        """A population; `unit` is what a payload of one is worth."""
+        """A population; `unit` is what a payload of one is worth.
+
+        Raises
+        ------
+        NetworkError
+            More neurons than a file of so few weights may claim.
+        """
+        self._n_values += math.prod(self.shape(x))
+        check_room(self._n_values)  # each reads a current: better said before there are maps of addresses
         told = {"path": path, "form": form.to_dict(), "unit": float(unit), "axis": 0}
         return self._add("neuron", (x,), told, path)
 

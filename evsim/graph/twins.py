@@ -245,7 +245,8 @@ class _QuantiserTwin(Twin):
         return x
 
     def fire(self, form: Quantiser, h: np.ndarray) -> np.ndarray:
-        return np.round(np.clip(h, _F(form.low), _F(form.high)))
+        level = np.clip(h, _F(form.low), _F(form.high))
+        return np.round(level) if form.ties == "even" else np.floor(level + _F(0.5))
 
     def settle(self, form: Quantiser, h: np.ndarray, sent: np.ndarray) -> None:
         """Nothing is remembered."""

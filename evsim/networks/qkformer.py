@@ -108,7 +108,7 @@ class HyperParameters:
         return VARIANTS[self.variant].stages(self.n_channels, self.depths)
 
 
-SMALLEST = (HyperParameters("cifar10", (1, 1, 1), 16, 2, 2, 2, 3, 4, 8, 8),)
+SMALLEST = (HyperParameters("cifar10", (1, 1, 1), 32, 8, 2, 2, 3, 4, 8, 8),)
 """What `evsim warmup` runs."""
 
 

@@ -114,7 +114,9 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     return HyperParameters(
         n_channels=tuple(shape[0] for shape in widths[1:]),
         depths=tuple(len({n.split(".")[1] for n in shapes if n.startswith(f"block{i}.")}) for i in (3, 4)),
-        n_heads=choices.take("n_heads", positive, "heads of the attention, 8 in the published models", **heads),
+        n_heads=choices.take(
+            "n_heads", positive, "heads of the attention, 8 in the published models", "num_heads", **heads
+        ),
         mlp_ratio=hidden // max(n_attending, 1),
         in_channels=widths[0][1],
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Meta-SpikeFormer")[0],

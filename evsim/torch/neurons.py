@@ -88,9 +88,9 @@ def integer(decay: float, high: int, *, steps: str = "one") -> Known:
     return Known(IntegerLeak(decay=decay, high=high), steps)
 
 
-def quantiser(low: int, high: int, *, norm: float = 1.0) -> Known:
-    """S = round(clamp(X, low, high)) / norm, without a state."""
-    return Known(Quantiser(low=low, high=high), "none", 1.0 / norm)
+def quantiser(low: int, high: int, *, norm: float = 1.0, ties: str = "even") -> Known:
+    """S = round(clamp(X, low, high)) / norm, without a state; ties "up": floor(clamp(X, low, high) + 0.5)."""
+    return Known(Quantiser(low=low, high=high, ties=ties), "none", 1.0 / norm)
 
 
 def find_neurons(model: torch.nn.Module, told: Mapping[str, object]) -> dict[str, Known]:
@@ -278,7 +278,14 @@ def _multi_spike(module: torch.nn.Module) -> Known:
     ending = type(module).__name__.lower().removeprefix("multispike")
     if ending.isdigit():
         return quantiser(0, int(ending))
-    return quantiser(0, int(_module_constant(module, "T")), norm=float(getattr(module, "norm", 1)))
+    norm = float(getattr(module, "norm", 1))
+    return quantiser(0, int(_module_constant(module, "T")), norm=norm, ties=_ties(module))
+
+
+def _ties(module: torch.nn.Module) -> str:
+    """Random currents never meet a tie, whole-number attention does: ask the module itself."""
+    with torch.no_grad():
+        return "up" if float(module(torch.full((1,), 0.5))) > 0 else "even"
 
 
 _LIBRARIES = (

@@ -41,6 +41,7 @@ SynapticSubtract, SynapticZero, SynapticNone = (
 )
 Rounding = namedtuple("Rounding", ("v_threshold", "decay", "high"))
 Stateless = namedtuple("Stateless", ("low", "high"))
+StatelessUp = namedtuple("StatelessUp", ("low", "high"))
 TwoSided = namedtuple("TwoSided", ("v_threshold", "neg_threshold", "inhibit", "v_reset", "is_soft", "is_symmetric"))
 
 _ROUNDING = np.float32(1.5 * 2**23)
@@ -164,6 +165,11 @@ def _fire_stateless(c, j, h):
     return np.int32((level + _ROUNDING) - _ROUNDING)
 
 
+def _fire_stateless_up(c, j, h):
+    level = min(max(h, _of(c.low, j)), _of(c.high, j))
+    return np.int32(np.floor(level + np.float32(0.5)))
+
+
 def _fire_two_sided(c, j, h):
     above = np.int32(1) if h >= _of(c.v_threshold, j) else np.int32(0)
     below = np.int32(1) if (h + _of(c.neg_threshold, j)) + _of(c.inhibit, j) <= np.float32(0) else np.int32(0)
@@ -227,6 +233,7 @@ _ARITHMETIC = {
     SynapticNone: (_charge_synaptic_none, _fire_binary, _settle_late),
     Rounding: (_charge_rounding, _fire_rounding, _settle_rounding),
     Stateless: (_charge_stateless, _fire_stateless, _settle_stateless),
+    StatelessUp: (_charge_stateless, _fire_stateless_up, _settle_stateless),
     TwoSided: (_charge_two_sided, _fire_two_sided, _settle_two_sided),
 }
 """charge, fire and settle by the class of the constants."""
@@ -329,6 +336,6 @@ _CONSTANTS: dict[type, Callable] = {
     forms.Norse: _norse,
     forms.MultiSpike: _many,
     forms.IntegerLeak: lambda form: Rounding(form.v_threshold, form.decay, form.high),
-    forms.Quantiser: lambda form: Stateless(form.low, form.high),
+    forms.Quantiser: lambda form: (Stateless if form.ties == "even" else StatelessUp)(form.low, form.high),
     forms.Signed: _two_sided,
 }

@@ -70,7 +70,8 @@ def calm_range(form: Form, bias: np.ndarray) -> Calm:
     bias = bias.astype(np.float64)
     rest = _rest(form)
     if isinstance(form, Quantiser):
-        level = np.rint(np.clip(bias, form.low, form.high))
+        level = np.clip(bias, form.low, form.high)
+        level = np.rint(level) if form.ties == "even" else np.floor(level.astype(np.float32) + np.float32(0.5))
         return _calm(np.full(bias.shape, -np.inf), np.full(bias.shape, np.inf), level != 0, rest)
     top = _threshold(form)
     if form.n_states == 2:

@@ -227,16 +227,27 @@ class IntegerLeak(Form):
 
 @dataclass(frozen=True, eq=False)
 class Quantiser(Form):
-    """S = round(clamp(X, low, high)), ties to even; nothing is remembered. What S is worth is told elsewhere."""
+    """S = round(clamp(X, low, high)); nothing is remembered. What S is worth is told elsewhere.
+
+    ties "even":  x.5 goes to the even neighbour (torch.round)
+    ties "up":    S = floor(clamp(X, low, high) + 0.5)
+    """
 
     low: Constant = 0
     high: Constant = 4
+    ties: str = "even"
     n_states = 0
 
     def check(self) -> None:
         """See `Form.check`."""
         self._demand(bool(np.all((self.low <= 0) & (self.low > -(2**20)))), f"low = {self.low}, expected -2^20 to 0")
         self._demand(bool(np.all((self.high >= 1) & (self.high < 2**20))), f"high = {self.high}, expected 1 to 2^20")
+        self._demand(self.ties in ("even", "up"), f"ties = {self.ties!r}, expected even or up")
+
+    def to_dict(self) -> dict[str, object]:
+        """See `Form.to_dict`; the usual ties are not worth a word, so that files made before them keep their print."""
+        told = super().to_dict()
+        return {key: value for key, value in told.items() if (key, value) != ("ties", "even")}
 
     @property
     def sends(self) -> str:
@@ -299,9 +310,8 @@ def read_form(stored: Mapping[str, object]) -> Form:
 def _check_plain(name: str, key: str, value: object) -> None:
     numbers = value if isinstance(value, list) else [value]
     is_numbers = all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
-    is_word = key in ("input", "reset") and isinstance(value, str)
-    is_flag = key in ("strict", "symmetric") and isinstance(value, bool)
-    if not (
-        is_word or is_flag or value is None or (is_numbers and key not in ("input", "reset", "strict", "symmetric"))
-    ):
+    words, flags = ("input", "reset", "ties"), ("strict", "symmetric")
+    is_word = key in words and isinstance(value, str)
+    is_flag = key in flags and isinstance(value, bool)
+    if not (is_word or is_flag or value is None or (is_numbers and key not in words + flags)):
         raise NetworkError(f"{name}: {key} = {value!r}, expected a number or one for each channel")
