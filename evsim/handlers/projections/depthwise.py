@@ -14,7 +14,7 @@ from evsim.arithmetic.kernel import kernel
 
 __all__ = ["by_tap", "spread"]
 
-_LANES = 16
+_LANES = 8
 """A place of so many channels an event, or fewer, adds whole vectors: that is faster than events one by one."""
 
 
@@ -48,14 +48,14 @@ def spread(
         See `evsim.handlers.projections.gather.gather_tiles`.
     """
     seen = np.zeros(value.shape, np.uint8)
-    n_added, n_units, n_graded = _spread(address, payload, weights, window, value, touched, seen)
+    flat = (weights.reshape(-1), value.reshape(-1), seen.reshape(-1))
+    n_added, n_units, n_graded = _spread(address, payload, window, value.shape[1], touched, flat)
     return n_added, int(n_units), n_graded, int(np.count_nonzero(seen))
 
 
 @kernel(error_model="numpy")
-def _spread(address, payload, weights, window, value, touched, seen):
+def _spread(address, payload, window, n_channels, touched, flat):
     width, out_width, rows, columns = window[1], window[3], window[4], window[5]
-    n_channels = value.shape[1]
     row, present = np.zeros(n_channels, np.float32), np.zeros(n_channels, np.uint8)
     channels = np.empty(n_channels, np.uint32)
     n_added, n_units, n_graded = 0, 0.0, 0
@@ -72,11 +72,12 @@ def _spread(address, payload, weights, window, value, touched, seen):
                     n_taps += 1
                     pixel = y * out_width + x
                     touched[pixel] = 1
-                    tap = weights[i * columns + j]
+                    # unsigned, or each index would be tested for counting from the end
+                    at, tap = np.uintp(pixel * n_channels), np.uintp((i * columns + j) * n_channels)
                     if n * _LANES >= n_channels:
-                        _add_lanes(row, present, tap, value[pixel], seen[pixel])
+                        _add_lanes(row, present, flat, tap, at)
                     else:
-                        _add_events(channels[:n], row, tap, value[pixel], seen[pixel])
+                        _add_events(channels, n, row, flat, tap, at)
         units, graded = _weigh(payload, begin, begin + n)
         n_added += n_taps * n
         n_units += n_taps * units
@@ -110,19 +111,23 @@ def _output(place, tap, window, axis):
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _add_lanes(row, present, tap, sums, marks):
+def _add_lanes(row, present, flat, tap, at):
     """The events of one place through one tap, all channels in vectors; lanes without an event add 0."""
-    for channel in range(row.size):
-        sums[channel] += tap[channel] * row[channel]
-        marks[channel] |= present[channel]
+    weights, value, seen = flat
+    for channel in range(np.uintp(row.size)):
+        value[at + channel] += weights[tap + channel] * row[channel]
+    for channel in range(np.uintp(row.size)):
+        seen[at + channel] |= present[channel]
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _add_events(channels, row, tap, sums, marks):
+def _add_events(channels, n, row, flat, tap, at):
     """The same one by one."""
-    for channel in channels:
-        sums[channel] += tap[channel] * row[channel]
-        marks[channel] = 1
+    weights, value, seen = flat
+    for event in range(n):
+        channel = channels[event]
+        value[at + channel] += weights[tap + channel] * row[channel]
+        seen[at + channel] = 1
 
 
 @kernel(error_model="numpy", forceinline=True)
