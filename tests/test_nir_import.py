@@ -177,22 +177,25 @@ def test_an_integrator_is_read_out_over_any_number_of_steps(tmp_path):
         check_same_spikes(path, frames((8,), n_steps, rate=2.0))
 
 
-def test_verification_needs_spikes_from_elsewhere(evsim, tmp_path):
+@spikes_a_step
+def test_verification_needs_spikes_from_elsewhere(evsim, tmp_path, spikes):
     """A NIR file has none; with those of the slow twin all three levels agree."""
     path, given_frames = written(small("LIF", v_threshold=0.5), tmp_path / "net.nir"), frames((2, 6, 6))
-    assert evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms")[0] == 0
+    assert evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms", "--spikes", spikes)[0] == 0
     code, _, err = evsim("verify", "-w", tmp_path / "net.npz")
     assert code == 2
     assert "its file holds no reference (a NIR graph brings none): say either --reference FILE" in err
-    sent = naive_nir.run(nir.read(path), given_frames, 1e-3)
+    sent = naive_nir.run(nir.read(path), given_frames, 1e-3, spikes=spikes)
     entries = {"frames": given_frames[None], "logits_f32": sent["output"].mean(axis=0)[None].astype(np.float32)}
-    for name in ("b", "e", "h"):
-        spikes = sent[name][:, None].astype(np.uint8)
-        entries[f"spk/{name}"], entries[f"shape/{name}"] = np.packbits(spikes), np.array(spikes.shape)
+    entries |= {f"ispk/{name}": sent[name][:, None].astype(np.int32) for name in ("b", "e", "h")}
     np.savez(tmp_path / "reference.npz", **entries)
-    code, out, err = evsim("verify", "-w", tmp_path / "net.npz", "--reference", tmp_path / "reference.npz", "--strict")
+    told = ("verify", "-w", tmp_path / "net.npz", "--reference", tmp_path / "reference.npz", "--strict")
+    code, out, err = evsim(*told)
     assert (code, err) == (0, "")
     assert out.rstrip().endswith("agrees")
+    entries["ispk/b"][3, 0, 1, 2, 2] += 1
+    np.savez(tmp_path / "reference.npz", **entries)
+    assert evsim(*told)[0] == 1
 
 
 def test_what_was_taken_is_printed_stored_and_shown(evsim, tmp_path):
@@ -213,3 +216,25 @@ def test_what_was_taken_is_printed_stored_and_shown(evsim, tmp_path):
     code, out, _ = evsim("info", path)
     assert code == 0
     assert "nodes: 3 LIF, 2 Conv2d, 1 Input, 1 SumPool2d, 1 Flatten, 1 Affine, 1 Output" in out
+
+
+def test_one_number_is_for_all_neurons(tmp_path):
+    m = Maker(3)
+    one = {"r": np.array([1.0]), "v_leak": np.array([0.0]), "v_threshold": np.array([0.5]), "v_reset": np.array([0.0])}
+    graph = chain((2, 6, 6), m.conv2d(2, 4), nir.LIF(tau=np.array([4e-3]), **one), flatten(4, 6, 6), m.affine(144, 3))
+    check_same_spikes(written(graph, tmp_path / "net.nir"), frames((2, 6, 6)))
+
+
+def test_a_resistance_of_an_integrator_is_said(evsim, tmp_path):
+    path = written(small("IF", r=2.0), tmp_path / "net.nir")
+    out = evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms")[1]
+    assert "note: r is not 1: a step adds r I to the membrane, whatever dt: 'b', 'e', 'h'" in out
+    path = written(small("LIF", r=2.0), tmp_path / "lif.nir")
+    assert "r is not 1" not in evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms")[1]
+
+
+def test_what_a_network_says_of_its_steps(tmp_path):
+    path = written(small(), tmp_path / "net.nir")
+    assert "any number of steps" in repr(package.load(path, dt="1ms"))
+    assert package.load(path, dt="1ms").n_steps is None
+    assert "20 steps" in repr(package.load(path, dt="1ms", steps=20))

@@ -13,6 +13,7 @@ from evsim.engine.network import Network
 from evsim.errors import EvsimError
 from evsim.recordings.duration import parse_microseconds
 from evsim.recordings.options import ReadOptions
+from evsim.runs.cutting import takes_any_steps
 from evsim.runs.preparation import Preparation
 from evsim.runs.run import run_steps
 
@@ -59,9 +60,16 @@ class TrainedNetwork:
         return n_channels, height, width
 
     @property
-    def n_steps(self) -> int:
-        """Steps the network was trained with."""
-        return self.network.n_steps
+    def n_steps(self) -> int | None:
+        """Steps the network was trained with; of one that takes any number, how many if nobody says, None: open."""
+        if not takes_any_steps(self.weights):
+            return self.network.n_steps
+        remembered = (self.weights.header.get("input") or {}).get("steps")
+        return None if remembered is None else int(remembered)
+
+    @property
+    def _steps(self) -> str:
+        return "any number of steps" if self.n_steps is None else f"{self.n_steps} steps"
 
     @property
     def precision(self) -> str:
@@ -163,14 +171,14 @@ class TrainedNetwork:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_shape))
-        return f"<{self.title}: {self.origin['file']}, input {size}, {self.n_steps} steps, {self.precision}>"
+        return f"<{self.title}: {self.origin['file']}, input {size}, {self._steps}, {self.precision}>"
 
     def _repr_html_(self) -> str:
         populations = self.network.populations()
         told = {
             "network": f"{self.title} ({self.family})",
             "weights": f"{self.origin['file']}, SHA-256 {self.origin['sha256'][:16]}",
-            "input": f"{' x '.join(map(str, self.input_shape))} (C, H, W), {self.n_steps} steps",
+            "input": f"{' x '.join(map(str, self.input_shape))} (C, H, W), {self._steps}",
             "populations": f"{len(populations)} with {sum(p.n_neurons for p in populations):,} neurons",
             "precision": self.precision,
             **{str(name): value for name, value in self.hyper_parameters.items()},

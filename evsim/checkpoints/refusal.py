@@ -39,7 +39,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def shown(value: object) -> str:
     """`value` as it may stand in a message: on one line, and short whatever the file says."""
-    text = repr(value[: 2 * _LONGEST]) if isinstance(value, str | bytes) else repr(value)
+    text = repr(value[: 2 * _LONGEST]) if isinstance(value, str | bytes) else " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 

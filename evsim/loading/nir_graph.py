@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
+import numpy as np
+
 from evsim.checkpoints.refusal import listed, naming
 from evsim.checkpoints.weights import Weights
 from evsim.errors import EvsimError
@@ -91,6 +93,11 @@ def _told(path: str, options: Mapping[str, str]) -> tuple[Reading, int | None]:
     return Reading(parse_microseconds(options["dt"], "dt"), **words), None if steps is None else int(steps)
 
 
+def _is_integrator(node: object) -> bool:
+    """Whether its equation has no time constant that dt could be weighed against."""
+    return type(node).__name__ in ("I", "IF")
+
+
 def _kinds(flat: Flat) -> str:
     kinds = Counter(type(node).__name__ for node in flat.nodes.values())
     return "nodes: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
@@ -98,6 +105,9 @@ def _kinds(flat: Flat) -> str:
 
 def _notes(flat: Flat, n_steps: int | None) -> list[str]:
     notes = [_kinds(flat)]
+    scaled = [name for name, node in flat.nodes.items() if _is_integrator(node) and np.any(node.r != 1)]
+    if scaled:
+        notes.append(f"r is not 1: a step adds r I to the membrane, whatever dt: {listed(scaled)}")
     if flat.left_out:
         notes.append(f"left out, they lead to no output: {listed(flat.left_out)}")
     if n_steps is None:

@@ -58,7 +58,7 @@ def _value(t: Translation, name: str, node: object) -> Source:
     x = t.inputs_of(name)
     if kind in POPULATIONS or kind in INTEGRATORS:
         neurons = neurons_of(t.called(name), node, t.reading)
-        t.expect(name, t.shape(x), neurons.shape)
+        t.expect(name, t.shape(x), None if math.prod(neurons.shape) == 1 else neurons.shape)  # one number is for all
         return _neurons(t, name, t.times(name, x, neurons.gain), neurons)
     if kind in ("Input", "Output"):
         told = node.input_type["input"]
