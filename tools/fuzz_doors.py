@@ -16,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DOORS", "Door", "change_json", "damage_archive", "load_and_run", "outcome", "watch_execution"]
+__all__ = [
+    "DOORS", "Door", "change_json", "damage_archive", "load_and_run", "look_at", "outcome", "run_a_few_events",
+    "watch_execution",
+]  # fmt: skip
 
 Damage = Callable[[bytes, bytes, np.random.Generator], bytes]
 
@@ -163,7 +166,7 @@ def outcome(path: Path, act: Callable[[Path], None]) -> str:
     return f"executed: {_executed[0]}" if _executed else said
 
 
-def _look(path: Path) -> None:
+def look_at(path: Path) -> None:
     """`evsim info`: every line can be printed."""
     from evsim.cli.file_text import describe_file
 
@@ -176,7 +179,7 @@ def _import(path: Path) -> None:
     from evsim.errors import CheckpointError
     from evsim.loading.importing import build_network, import_checkpoint
 
-    _look(path)
+    look_at(path)
     try:
         weights, notes = import_checkpoint(str(path), {})
     except CheckpointError as error:  # as a person would: with what it asks for
@@ -185,19 +188,19 @@ def _import(path: Path) -> None:
     for note in notes:
         if not note.isprintable():
             raise AssertionError(f"not printable: {note!r}")
-    _run(build_network(weights, str(path)), path)
+    run_a_few_events(build_network(weights, str(path)), path)
 
 
 def load_and_run(path: Path) -> None:
     """What a person does with a weights file: look at it, build it, run it."""
     from evsim.loading.importing import load_network
 
-    _look(path)
+    look_at(path)
     network, _ = load_network(str(path))
-    _run(network, path)
+    run_a_few_events(network, path)
 
 
-def _run(network, path: Path) -> None:
+def run_a_few_events(network, path: Path) -> None:
     """A few events: every logit is a number, or the run is refused."""
     from evsim.engine.simulator import simulate
     from evsim.engine.spikes import Spikes

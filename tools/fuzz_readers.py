@@ -10,7 +10,7 @@ long ones, the beginning).
 
 A case is repeated with `--seed S --only N` and the same doors. The doors of trained networks are in `fuzz_doors.py` and
 `fuzz_graphs.py`, where nothing may be executed either; those of traces, references, journals and energy models in
-`fuzz_stored.py`.
+`fuzz_stored.py`, that of NIR graphs in `fuzz_nir.py`.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def door_of(name: str):
 
 def doors_beside() -> dict:
     """All doors but that of recordings, by name."""
-    from tools import fuzz_doors, fuzz_graphs, fuzz_stored
+    from tools import fuzz_doors, fuzz_graphs, fuzz_nir, fuzz_stored
 
-    return fuzz_doors.DOORS | fuzz_graphs.DOORS | fuzz_stored.DOORS
+    return fuzz_doors.DOORS | fuzz_graphs.DOORS | fuzz_nir.DOORS | fuzz_stored.DOORS
 
 
 def _doors_named(names: str) -> list:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from evsim.checkpoints.numbers import check_numbers
 from evsim.checkpoints.refusal import listed, naming
 from evsim.checkpoints.weights import Weights
 from evsim.errors import EvsimError
@@ -50,6 +51,7 @@ def import_nir(path: str, options: Mapping[str, str]) -> tuple[Weights, list[str
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         flat = flatten(read_nodes(path))
         graph = graph_of(flat, reading, n_steps or 1)
+        check_numbers(graph.tensors)
         graph = parse_graph(graph.to_json().encode(), graph.tensors)  # as whoever reads the weights file will
         header = {
             "title": f"{TITLE}: NIR graph",

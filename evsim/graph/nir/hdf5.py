@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from evsim.checkpoints.numbers import LARGEST_WEIGHT
 from evsim.checkpoints.refusal import Refused, shown
 from evsim.errors import EvsimError
 from evsim.recordings.discover import one_line
@@ -27,6 +28,7 @@ MOST_EDGES = 100_000
 MOST_BYTES = 2**28
 """Of all arrays together, or four times the file where it is larger than that."""
 _LONGEST_TEXT = 1000
+_WORDS = {"type", "padding"}
 _UNREAD = {"metadata", "input_shape", "input_type"}
 """Of a layer: remarks, and shapes that follow from what comes before it (see `evsim.graph.nir.translate`)."""
 
@@ -157,13 +159,22 @@ class _Reader:
 
         node = dataset(self.file, place)
         if h5py.check_string_dtype(node.dtype) is not None:
-            return self._text(place)
+            return self._word(place, name)
         value = read_array(self.file, place)
         if value.dtype.kind not in "iufb":
             raise Refused(f"{name}: {place.rpartition('/')[2]} is of the type {value.dtype}, expected numbers")
         if value.dtype.kind == "f" and not np.all(np.isfinite(value)):
             raise Refused(f"{name}: {place.rpartition('/')[2]} holds values that are no numbers (NaN or infinite)")
+        if value.dtype.kind == "f" and value.size and np.abs(value).max() > LARGEST_WEIGHT:
+            raise Refused(f"{name}: {place.rpartition('/')[2]} holds values of more than {LARGEST_WEIGHT:g}")
         return value
+
+    def _word(self, place: str, name: str) -> str:
+        """A text where the standard has one: anywhere else it would have to be numbers."""
+        key = place.rpartition("/")[2]
+        if key not in _WORDS:
+            raise Refused(f"{name}: {key} is a text, expected numbers")
+        return self._text(place)
 
     def _charge(self, place: str) -> None:
         node = dataset(self.file, place)
