@@ -39,3 +39,12 @@ def test_damaged_checkpoints_and_weights_are_refused_in_one_line_and_run_nothing
     command += ["--cases", "600", "--seed", "7", "--keep", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_damaged_nir_graphs_are_refused_in_one_line_or_run_soundly(tmp_path):
+    pytest.importorskip("nir")
+    command = [sys.executable, ROOT / "tools" / "fuzz_readers.py", "--doors", "nir"]
+    command += ["--cases", "120", "--seed", "7", "--keep", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

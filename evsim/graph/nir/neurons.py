@@ -12,6 +12,7 @@ from evsim.errors import NetworkError
 from evsim.graph.nir.reading import Reading
 from evsim.graph.twins import LeakyIntegrator
 from evsim.handlers.neuron_forms.forms import Decay, Form, Leaky, MultiSpike, Norse
+from evsim.recordings.duration import written
 
 __all__ = ["INTEGRATORS", "POPULATIONS", "Neurons", "neurons_of"]
 
@@ -61,7 +62,7 @@ def neurons_of(name: str, node: object, reading: Reading) -> Neurons:
     try:
         form = None if made is None else made(**{key: _along(value, axis) for key, value in arrays.items()}, **words)
     except NetworkError as error:
-        raise Refused(f"{name}: {error} (steps of {reading.dt:g} us)") from None
+        raise Refused(f"{name}: {error} (steps of {written(reading.dt)})") from None
     return Neurons(form, gain, axis, constants.shape)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evsim.errors import EvsimError
+from evsim.recordings.duration import written
 
 __all__ = ["Reading"]
 
@@ -58,7 +59,7 @@ class Reading:
             "many": "as many a neuron and step as thresholds fit below its charge (--spikes many)",
         }
         return {
-            "dt": f"{self.dt:g} us a step; forward Euler; IF: V + r I a step, whatever dt",
+            "dt": f"{written(self.dt)} a step; forward Euler; IF: V + r I a step, whatever dt",
             "threshold": "fires where the charge is above v_threshold (the standard)",
             "reset": resets[self.reset],
             "spikes": spikes[self.spikes],
