@@ -298,3 +298,17 @@ def test_sums_over_the_steps_and_images_are_said(evsim, tmp_path):
     np.testing.assert_allclose(
         first.run(image, axes="C H W").logits / 4, second.run(image, axes="C H W", steps=4).logits, rtol=1e-6
     )
+
+
+def test_a_short_word_for_the_format(evsim, tmp_path, data):
+    path = imported(written(small(), tmp_path / "start.nir"), tmp_path / "net.npz")
+    assert evsim("export", path, "--nir", "-o", tmp_path / "net.nir")[0] == 0
+    assert evsim("export", data / "trace_version_1.h5", "--nir", "-o", tmp_path / "trace.nir")[0] == 0
+    code, _, err = evsim("export", path, "--nir", "--format", "nir", "-o", tmp_path / "net.nir")
+    assert code == 2
+    assert err.startswith("evsim: --format: --nir says it already")
+    code, _, err = evsim("import", tmp_path / "trace.nir", "-o", tmp_path / "x.npz", "--dt", "1ms")
+    assert code == 2
+    assert (
+        "trace.nir: has no 'node', expected an HDF5 file as nir.write makes it: it holds NIR data (spikes), no" in err
+    )

@@ -25,6 +25,7 @@ def export(
     format: Annotated[
         str | None, typer.Option(help="nir, sonata, neo, csv or packed; csv when left out. Of a network: nir.")
     ] = None,
+    nir: Annotated[bool, typer.Option("--nir", help="Short for --format nir.")] = False,
     dt: Annotated[str | None, typer.Option(help="Of a network: the length of a step, like 1ms.")] = None,
 ) -> None:
     """Write the spikes of a trace for other tools (NIR, SONATA, Neo, CSV, packed bits), or a network's graph as NIR."""
@@ -34,6 +35,9 @@ def export(
     from evsim.outputs import check_outputs
     from evsim.plain_text import plain
 
+    if nir:
+        refuse(context, ("format",), "--nir says it already, leave one of them out")
+        format = "nir"
     path = find_weights(file) if file in bundled() else file
     check_outputs({"--output": output}, [path])
     if is_weights(path):

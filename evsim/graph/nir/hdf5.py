@@ -77,6 +77,9 @@ def read_nodes(path: str) -> tuple[dict, list[tuple[str, str]]]:
         raise Refused("is no NIR graph: expected an HDF5 file as nir.write makes it")
     check_heaps(path)
     with open_hdf5(path) as file:
+        if not file.id.links.exists(b"node"):
+            data = ": it holds NIR data (spikes), no graph" if "__type__" in file.attrs else ""
+            raise Refused(f"has no 'node', expected an HDF5 file as nir.write makes it{data}")
         reader = _Reader(nir, file, max(MOST_BYTES, 4 * os.path.getsize(path)))
         try:
             reader.measure("node", 0)
