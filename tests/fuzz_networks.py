@@ -126,3 +126,41 @@ def _beside(tensors, arguments):
     path = call("pathlib", "PosixPath", text("out"))
     array = call("numpy.core.multiarray", "_reconstruct", name("numpy", "ndarray"), integer(0)) + b"(K\x01tb"
     return mapping(model=state, args=arguments, out=path, dtype=name("torch", "float16"), best=array), storages
+
+
+def write_graph_seeds(folder):
+    """Weights files of small recorded networks: convolutions, attention, pools of payloads, forms of neurons."""
+    from evsim.graph.file import to_weights
+    from evsim.networks.recorded import describe
+    from tests.graph_nets import reference_of
+
+    paths = {}
+    for kind, graph in _graphs():
+        paths[kind] = folder / f"{kind}.npz"
+        header = {"title": kind, "hyper_parameters": asdict(describe(graph)), "class_names": None}
+        write_weights(paths[kind], to_weights(graph, reference_of(graph), header))
+    return paths
+
+
+def _graphs():
+    from evsim.handlers.neuron_forms.forms import IntegerLeak, Leaky, Signed
+    from tests.graph_nets import Maker
+
+    m = Maker((1, 3, 6, 6))
+    s = m.fire(m.norm(m.conv(m.input, 8, path="conv0")), "lif0")
+    yield "plain", m.graph(m.classify(m.fire(m.conv(s, 8, path="conv1", bias=True), "lif1", Leaky(tau=2.0))))
+    m = Maker((1, 2, 6, 6), axes="BCHW")
+    s = m.fire(m.norm(m.conv(m.input, 8, path="conv0")), "lif0")
+    q, k, v = (
+        m.fire(m.reshape(m.conv(s, 8, kernel=1, padding=0, path=p), 1, 2, 4, 36), f"{p}_lif") for p in ("q", "k", "v")
+    )
+    scores = m.mul(m.matmul(m.permute(q, 0, 1, 3, 2), k), m.number(0.25))
+    x = m.add(m.reshape(m.permute(m.matmul(scores, m.permute(v, 0, 1, 3, 2)), 0, 1, 3, 2), 1, 8, 6, 6), s)
+    yield "attention", m.graph(m.classify(m.fire(x, "attn_lif")), readout="steps")
+    m = Maker((1, 2, 6, 6))
+    s = m.fire(m.conv(m.input, 8, path="conv0"), "a", IntegerLeak(decay=0.25))
+    u = m.fire(m.conv(s, 8, path="conv1"), "b", Signed())
+    words = {"kernel": [2, 2], "stride": [2, 2], "padding": [0, 0], "dilation": [1, 1], "ceil": False}
+    pooled = m.op("max_pool", m.add(s, s), path="pool", **words)
+    mean = m.op("avg_pool", u, path="avg", **words, count_padding=True, divisor=0)
+    yield "payloads", m.graph(m.classify(m.fire(m.add(pooled, mean), "c")), readout="sum")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import evsim
+import evsim as package
+from tests import naive_nir
 from tests.nir_nets import Maker, chain, check_same_spikes, flatten, frames, small, written
 
 readings = pytest.mark.parametrize("reset", ["v_reset", "subtract"])
@@ -159,12 +160,12 @@ def test_a_reset_that_the_file_does_not_name_is_zero(tmp_path):
 
 def test_any_number_of_steps_is_a_property_of_the_run(tmp_path):
     path = written(small("LIF", v_threshold=0.5), tmp_path / "net.nir")
-    network = evsim.load(path, dt="1ms", steps=5)
+    network = package.load(path, dt="1ms", steps=5)
     given_frames = frames((2, 6, 6), 12)
     assert network.run(given_frames).n_steps == 12
     whole = network.run(given_frames).logits_by_step
     np.testing.assert_array_equal(network.run(given_frames[:7]).logits_by_step, whole[:7])
-    with pytest.raises(evsim.EvsimError, match="12 frames, and 9 steps are asked for"):
+    with pytest.raises(package.EvsimError, match="12 frames, and 9 steps are asked for"):
         network.run(given_frames, steps=9)
 
 
@@ -174,3 +175,41 @@ def test_an_integrator_is_read_out_over_any_number_of_steps(tmp_path):
     path = written(graph, tmp_path / "net.nir")
     for n_steps in (1, 4, 9):
         check_same_spikes(path, frames((8,), n_steps, rate=2.0))
+
+
+def test_verification_needs_spikes_from_elsewhere(evsim, tmp_path):
+    """A NIR file has none; with those of the slow twin all three levels agree."""
+    path, given_frames = written(small("LIF", v_threshold=0.5), tmp_path / "net.nir"), frames((2, 6, 6))
+    assert evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms")[0] == 0
+    code, _, err = evsim("verify", "-w", tmp_path / "net.npz")
+    assert code == 2
+    assert "its file holds no reference (a NIR graph brings none): say either --reference FILE" in err
+    sent = naive_nir.run(nir.read(path), given_frames, 1e-3)
+    entries = {"frames": given_frames[None], "logits_f32": sent["output"].mean(axis=0)[None].astype(np.float32)}
+    for name in ("b", "e", "h"):
+        spikes = sent[name][:, None].astype(np.uint8)
+        entries[f"spk/{name}"], entries[f"shape/{name}"] = np.packbits(spikes), np.array(spikes.shape)
+    np.savez(tmp_path / "reference.npz", **entries)
+    code, out, err = evsim("verify", "-w", tmp_path / "net.npz", "--reference", tmp_path / "reference.npz", "--strict")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("agrees")
+
+
+def test_what_was_taken_is_printed_stored_and_shown(evsim, tmp_path):
+    path = written(small("LIF"), tmp_path / "net.nir")
+    told = ("--dt", "1ms", "--steps", "20", "--reset", "subtract", "--spikes", "many")
+    code, out, _ = evsim("import", path, "-o", tmp_path / "net.npz", *told)
+    assert code == 0
+    shown = evsim("info", tmp_path / "net.npz")[1]
+    for text in (out, shown):
+        assert "input: dt 1ms, steps 20" in text
+        assert "reset by subtraction of v_threshold (--reset subtract)" in text
+        assert "spikes as many a neuron and step as thresholds fit below its charge (--spikes many)" in text
+        assert "fires where the charge is above v_threshold (the standard)" in text
+        assert "source: net.nir (NIR), SHA-256" in text
+    code, out, _ = evsim("import", path, "-o", tmp_path / "net.npz", "--dt", "1ms")
+    assert "reset to v_reset (the standard)" in out
+    assert "note: no --steps: a run takes as many as its recording fills" in out
+    code, out, _ = evsim("info", path)
+    assert code == 0
+    assert "nodes: 3 LIF, 2 Conv2d, 1 Input, 1 SumPool2d, 1 Flatten, 1 Affine, 1 Output" in out

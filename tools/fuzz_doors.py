@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DOORS", "Door", "change_json", "damage_archive", "outcome", "watch_execution"]
+__all__ = ["DOORS", "Door", "change_json", "damage_archive", "load_and_run", "outcome", "watch_execution"]
 
 Damage = Callable[[bytes, bytes, np.random.Generator], bytes]
 
@@ -45,11 +45,14 @@ class Door:
         Given the bytes of a file, those of another, a generator, and the general kinds of damage.
     run : callable
         Given a path, "sound", "refused" or what went wrong.
+    patience : float
+        Seconds that a case may take, where kernels are compiled on the way.
     """
 
     write_seeds: Callable[[Path], dict[str, Path]]
     damage: Callable[[bytes, bytes, np.random.Generator, Damage], bytes]
     run: Callable[[Path], str]
+    patience: float = 0.0
 
 
 def watch_execution() -> None:
@@ -185,7 +188,8 @@ def _import(path: Path) -> None:
     _run(build_network(weights, str(path)), path)
 
 
-def _load(path: Path) -> None:
+def load_and_run(path: Path) -> None:
+    """What a person does with a weights file: look at it, build it, run it."""
     from evsim.loading.importing import load_network
 
     _look(path)
@@ -221,5 +225,5 @@ def _seeds(writer: str) -> Callable[[Path], dict[str, Path]]:
 
 DOORS = {
     "checkpoints": Door(_seeds("write_checkpoint_seeds"), damage_archive, lambda path: outcome(path, _import)),
-    "weights": Door(_seeds("write_weights_seeds"), damage_archive, lambda path: outcome(path, _load)),
+    "weights": Door(_seeds("write_weights_seeds"), damage_archive, lambda path: outcome(path, load_and_run)),
 }

@@ -8,8 +8,8 @@ a sound recording and an EvsimError of one line; a traceback, a crash, a hang, o
 file is kept. Seeds are files synthesised by the encoders of the test suite and the files named on the command line (of
 long ones, the beginning).
 
-A case is repeated with `--seed S --only N` and the same doors. The doors of trained networks are in
-`fuzz_doors.py`, where nothing may be executed either; those of traces, references, journals and energy models in
+A case is repeated with `--seed S --only N` and the same doors. The doors of trained networks are in `fuzz_doors.py` and
+`fuzz_graphs.py`, where nothing may be executed either; those of traces, references, journals and energy models in
 `fuzz_stored.py`.
 """
 
@@ -121,9 +121,13 @@ def door_of(name: str):
 
 def doors_beside() -> dict:
     """All doors but that of recordings, by name."""
-    from tools import fuzz_doors, fuzz_stored
+    from tools import fuzz_doors, fuzz_graphs, fuzz_stored
 
-    return fuzz_doors.DOORS | fuzz_stored.DOORS
+    return fuzz_doors.DOORS | fuzz_graphs.DOORS | fuzz_stored.DOORS
+
+
+def _doors_named(names: str) -> list:
+    return [door for name, door in doors_beside().items() if name in names.split(",")]
 
 
 def read_seed(path: Path) -> bytes:
@@ -323,7 +327,8 @@ def _one_worker(arguments, first: int, last: int, results: list[dict]) -> tuple[
     begun, done, rest = None, -1, b""
     with selectors.DefaultSelector() as selector:
         selector.register(worker.stdout, selectors.EVENT_READ)
-        while selector.select(TIME_OUT_SECONDS if begun is not None else 120):
+        patience = max((getattr(door, "patience", 0) for door in _doors_named(arguments.doors)), default=0)
+        while selector.select(max(TIME_OUT_SECONDS, patience) if begun is not None else 120):
             block = os.read(worker.stdout.fileno(), 2**16)
             if not block:
                 break

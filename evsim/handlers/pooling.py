@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class SpikeMaxPool:
         self.window = window
         self.n_channels = n_channels
         self.shape = (window.out_height, window.out_width, n_channels)
+        self._seen = _Seen.by(window)
         self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
         self._in_row = np.empty(window.width * n_channels, np.uint8)
         self._out_row = _zero_marks(window.out_width * n_channels)
@@ -65,7 +67,7 @@ class SpikeMaxPool:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the delivered spikes."""
         comparisons, n = _pool_spikes(
-            inbox["spikes"].address, self.window.as_tuple(), self.n_channels,
+            inbox["spikes"].address, self._seen, self.n_channels,
             self._plane, self._in_row, self._out_row, self._positions,
         )  # fmt: skip
         return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
@@ -152,6 +154,7 @@ class CurrentMaxPool:
         self._finer = 0
         self._can_hold = len(self.wakers) == 1 and target.writers == [name]
         self._held = HeldRows(target, name)
+        self._seen = _Seen.by(window)
         self.n_inputs = source.n_places * source.n_channels
 
     def claim(self, fixing: Fixing) -> Claim:
@@ -196,7 +199,7 @@ class CurrentMaxPool:
     def _pool(self, step: int, target: CurrentRows) -> OpCounts:
         source = self.source.rows(step)
         comparisons, reads, writes = _pool_current(
-            source.value, source.touched, self.window.as_tuple(), target.value, target.touched
+            source.value, source.touched, self._seen, target.value, target.touched
         )
         if self._finer:
             target.value[...] = moved(target.value, self._finer)
@@ -215,40 +218,56 @@ def _take_marks(marks, positions):
     return n
 
 
-@kernel(error_model="numpy")
-def _n_windows(place, n_out, kernel, stride, padding, dilation):
-    """Windows along one axis that a place lies in."""
-    place += padding
-    if dilation == 1:
-        return max(0, min(n_out - 1, place // stride) - max(0, (place - kernel + stride) // stride) + 1)
-    n = 0
-    for i in range(kernel):
-        origin = place - i * dilation
-        n += origin >= 0 and origin % stride == 0 and origin // stride < n_out
-    return n
+class _Seen(NamedTuple):
+    """What the windows of a pool see, for the kernels: worked out once, so that there is less to compile and to run.
+
+    Parameters
+    ----------
+    rows, columns : int64 [n_out, 2]
+        First place inside the map, and where to stop, of each window along one axis; in steps of the dilation.
+    n_rows, n_columns : int64 [size]
+        Windows along one axis that a place lies in.
+    stride, padding : int
+        Of rows.
+    dilations : (int, int)
+        Of rows and columns.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    n_rows: np.ndarray
+    n_columns: np.ndarray
+    stride: int
+    padding: int
+    dilations: tuple[int, int]
+
+    @staticmethod
+    def by(window: Window) -> _Seen:
+        """The windows of a map."""
+        taps = window.taps(0), window.taps(1)
+        spans = [np.array([(t[0], t[-1] + 1) if t else (0, 0) for t in places], np.int64) for places in taps]
+        sizes = window.height, window.width
+        counts = [
+            np.bincount(np.array([x for t in places for x in t], np.int64), minlength=size)
+            for places, size in zip(taps, sizes, strict=True)
+        ]
+        return _Seen(*spans, *counts, window.strides[0], window.paddings[0], window.dilations)
 
 
 @kernel(error_model="numpy")
-def _inside(origin, kernel, dilation, size):
-    """First place of a window that is inside the map, and where to stop, in steps of the dilation."""
-    first = origin if origin >= 0 else origin + (-origin + dilation - 1) // dilation * dilation
-    return first, min(size, origin + (kernel - 1) * dilation + 1)
-
-
-@kernel(error_model="numpy")
-def _mark_row(address, event, y, window, n_channels, row):
+def _mark_row(address, event, y, seen, n_channels, row):
     """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
-    _, width, out_height, out_width, k_y, k_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x = window
-    first, end = y * width * n_channels, (y + 1) * width * n_channels
-    n_rows = _n_windows(y, out_height, k_y, stride_y, padding_y, dilation_y)
-    n_marked, n_windows, x, pixel_end = 0, 0, np.int64(-1), first
+    n_rows, n_columns = seen.n_rows[y], seen.n_columns
+    first = y * row.size
+    end, pixel_end = first + row.size, first
+    n_marked, n_windows, x = 0, 0, np.int64(-1)
     while event < address.size and address[event] < end:
         place = address[event]
         if place >= pixel_end:
             while place >= pixel_end:  # no division: pixels are passed one by one
                 pixel_end += n_channels
                 x += 1
-            n_windows = n_rows * _n_windows(x, out_width, k_x, stride_x, padding_x, dilation_x)
+            n_windows = n_rows * n_columns[x]
         row[place - first] = 1
         n_marked += n_windows
         event += 1
@@ -256,31 +275,29 @@ def _mark_row(address, event, y, window, n_channels, row):
 
 
 @kernel(error_model="numpy")
-def _pool_spikes(address, window, n_channels, plane, in_row, out_row, positions):
-    height, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
-    padding_y, padding_x, dilation_y, dilation_x = window[8:]
+def _pool_spikes(address, seen, n_channels, plane, in_row, out_row, positions):
+    rows, columns, _, _, stride, padding, (dilation_y, dilation_x) = seen
+    height, out_width = plane.shape[0], columns.shape[0]
     n, n_marked, event, y_marked, y_clear = np.int64(0), 0, np.int64(0), np.int64(0), 0  # plain 0s compile calls twice
-    for y_out in range(out_height):
-        y_first, y_end = _inside(y_out * stride_y - padding_y, k_y, dilation_y, height)
-        while y_marked < y_end:
-            event, n_windows = _mark_row(address, event, y_marked, window, n_channels, plane[y_marked])
+    for y_out in range(rows.shape[0]):
+        while y_marked < rows[y_out, 1]:
+            event, n_windows = _mark_row(address, event, y_marked, seen, n_channels, plane[y_marked])
             n_marked += n_windows
             y_marked += 1
         in_row[:] = 0
-        for y in range(y_first, y_end, dilation_y):
+        for y in range(rows[y_out, 0], rows[y_out, 1], dilation_y):
             row = plane[y]
             for i in range(in_row.size):
                 in_row[i] |= row[i]
         for x_out in range(out_width):
-            x_first, x_end = _inside(x_out * stride_x - padding_x, k_x, dilation_x, width)
             target = out_row[x_out * n_channels : (x_out + 1) * n_channels]
             target[:] = 0
-            for x in range(x_first, x_end, dilation_x):
+            for x in range(columns[x_out, 0], columns[x_out, 1], dilation_x):
                 source = in_row[x * n_channels : (x + 1) * n_channels]
                 for i in range(n_channels):
                     target[i] |= source[i]
         n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
-        y_next = min(height, (y_out + 1) * stride_y - padding_y)
+        y_next = min(height, (y_out + 1) * stride - padding)
         if y_next > y_clear:
             plane[y_clear:y_next] = 0
             y_clear = y_next
@@ -306,36 +323,28 @@ def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
 
 
 @kernel(error_model="numpy")
-def _pool_current(source, source_touched, window, target, target_touched):
-    height, width, out_height, out_width, k_y, k_x, stride_y, stride_x = window[:8]
-    padding_y, padding_x, dilation_y, dilation_x = window[8:]
+def _pool_current(source, source_touched, seen, target, target_touched):
+    rows, columns, _, n_columns, _, _, (dilation_y, dilation_x) = seen
+    width, out_width = n_columns.size, columns.shape[0]
     n_channels = source.shape[1]
-    n_compared = 0
-    n_read = 0
-    n_written = 0
-    for y_out in range(out_height):
-        y_first, y_end = _inside(y_out * stride_y - padding_y, k_y, dilation_y, height)
-        for x_out in range(out_width):
-            x_first, x_end = _inside(x_out * stride_x - padding_x, k_x, dilation_x, width)
-            any_touched = False
-            for y in range(y_first, y_end, dilation_y):
-                for x in range(x_first, x_end, dilation_x):
-                    any_touched |= source_touched[y * width + x] != 0
-            if not any_touched:
-                continue
-            place = y_out * out_width + x_out
-            best, first = target[place], source[y_first * width + x_first]
-            for j in range(n_channels):  # assigning a whole row would compile half a second of error messages
-                best[j] = first[j]
-            n_values = 0
-            for y in range(y_first, y_end, dilation_y):
-                for x in range(x_first, x_end, dilation_x):
-                    n_values += 1
-                    row = source[y * width + x]
-                    for j in range(n_channels):
-                        best[j] = max(best[j], row[j])
-            target_touched[place] = 1
-            n_compared += (n_values - 1) * n_channels
-            n_read += n_values * n_channels
-            n_written += n_channels
+    n_compared, n_read, n_written = 0, 0, 0
+    for place in range(target.shape[0]):
+        y_out, x_out = place // out_width, place % out_width
+        any_touched = False
+        for y in range(rows[y_out, 0], rows[y_out, 1], dilation_y):
+            for x in range(columns[x_out, 0], columns[x_out, 1], dilation_x):
+                any_touched |= source_touched[y * width + x] != 0
+        if not any_touched:
+            continue
+        best, n_values = target[place], 0
+        for y in range(rows[y_out, 0], rows[y_out, 1], dilation_y):
+            for x in range(columns[x_out, 0], columns[x_out, 1], dilation_x):
+                row = source[y * width + x]
+                for j in range(n_channels):
+                    best[j] = max(best[j], row[j]) if n_values else row[j]
+                n_values += 1
+        target_touched[place] = 1
+        n_compared += (n_values - 1) * n_channels
+        n_read += n_values * n_channels
+        n_written += n_channels
     return n_compared, n_read, n_written

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import FINEST, Claim, Fixing, divided, moved, rounded, weight_exponent
 from evsim.engine.current import Current, CurrentRows
 from evsim.engine.ledger import OpCounts
@@ -66,32 +67,44 @@ class TokenMean:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Average the current of `step`; sums in float64 or int64, so that their order does not show."""
-        source = self.source.rows(step)
-        touched = source.value[source.touched.astype(bool)]
+        source, n_channels = self.source.rows(step), self.source.n_channels
+        sums = np.zeros(n_channels, np.int64 if self._is_fixed else np.float64)
+        n_added = _add_touched(source.value, source.touched, sums)
         self.source.release(step, self.name)
-        if touched.size == 0:
+        if n_added == 0:
             return Spikes.none(), OpCounts()
         target = self.target.rows(step)
-        target.value[0] += self._mean(touched).astype(target.value.dtype)
+        target.value[0] += self._mean(sums).astype(target.value.dtype)
         target.touched[0] = 1
-        n_channels = self.source.n_channels
         return Spikes.none(), OpCounts(
-            residual_adds=touched.size,
+            residual_adds=n_added,
             scalings=n_channels,
-            state_reads=touched.size + n_channels,
+            state_reads=n_added + n_channels,
             state_writes=n_channels,
         )
 
-    def _mean(self, touched: np.ndarray) -> np.ndarray:
+    def _mean(self, sums: np.ndarray) -> np.ndarray:
         if not self._is_fixed:
-            return touched.sum(axis=0, dtype=np.float64) / self.source.n_places
-        by = self.target.exponent - self.source.exponent
-        return divided(touched.sum(axis=0, dtype=np.int64), self.source.n_places, by)
+            return sums / self.source.n_places
+        return divided(sums, self.source.n_places, self.target.exponent - self.source.exponent)
 
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
         self.source.reset()
         self.target.reset()
+
+
+@kernel(error_model="numpy")
+def _add_touched(value, touched, sums):
+    """sums += rows of the touched places, in their order; returns how many values were added."""
+    n_places = 0
+    for place in range(touched.size):
+        if touched[place]:
+            n_places += 1
+            row = value[place]
+            for j in range(sums.size):
+                sums[j] += row[j]
+    return n_places * sums.size
 
 
 class RealLinear:

@@ -34,7 +34,10 @@ def verify_stored(network: Network, order: str = "stage") -> Verification:
     """
     known = network.recorded
     if known is None or known.reference is None:
-        raise TraceError("its file holds no reference: say either --reference FILE or --against-torch CHECKPOINT")
+        raise TraceError(
+            "its file holds no reference (a NIR graph brings none): say either --reference FILE or --against-torch "
+            "CHECKPOINT"
+        )
     with naming(known.file):
         graph, reference = from_weights(read_weights(known.file))
     return verify_recorded(network, graph, reference, order)

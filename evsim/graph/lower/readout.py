@@ -184,7 +184,7 @@ def _cost(graph: Graph) -> OpCounts:
             scalings += n
         else:
             comparisons += cost(node, shapes)[1] if shapes else 0
-    if graph.by_step:
+    if graph.by_step and graph.n_steps > 1:
         n = math.prod(graph.node(graph.output).shape)
         adds, scalings = adds + n - n // graph.n_steps, scalings + n // graph.n_steps
     return OpCounts(macs=macs, residual_adds=adds, scalings=scalings, comparisons=comparisons, updates=updates)

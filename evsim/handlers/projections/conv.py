@@ -16,6 +16,7 @@ from evsim.errors import NetworkError
 from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Synapses
 from evsim.handlers.held_rows import HeldRows
+from evsim.handlers.projections.depthwise import by_tap, spread
 from evsim.handlers.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
 from evsim.handlers.window import Window
 
@@ -91,6 +92,8 @@ class Conv2d:
         self._bands = bands(*places, max(1, _BAND_VALUES // self.n_out))
         self._all_tiles = (0, int(self._bands[-1, 1]), 0)
         self._band: CurrentRows | None = None
+        is_depthwise = weight.shape[1] == 1 and self.n_in == self.n_out > 1
+        self._taps = by_tap(weight) if is_depthwise else None
         self._exponent: int | None = None
         self._largest_payload = self._largest_sum = 0
 
@@ -122,6 +125,7 @@ class Conv2d:
         shift, is_dilated = scale.exponent - exponent, self.window.is_dilated
         self.blocks = Blocks.of(whole, self.groups, np.int16, shift, is_dilated)
         self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
+        self._taps = None
         self._largest_sum = _largest_sum(whole, is_signed=True)
         reach = _largest_sum(whole, fixing.is_signed) * fixing.payload << self.blocks.shift
         if reach > claim.bound(scale.exponent):
@@ -184,7 +188,7 @@ class Conv2d:
         self.current.reset()
 
     def _project(self, spikes: Spikes, step: int) -> OpCounts:
-        taker = self.current.taker(step)
+        taker = self.current.taker(step) if self._taps is None else None
         if taker is None:
             return self._gather(spikes, self.current.rows(step))
         return self._count(spikes, self._hand_over(taker, [step], [spikes])[0])
@@ -203,7 +207,12 @@ class Conv2d:
     def _gather(self, spikes: Spikes, target: CurrentRows) -> OpCounts:
         if self._exponent is not None and spikes.payload is not None and spikes.payload.dtype == np.float32:
             return self._count(spikes, self._gather_pixels(spikes, target))
-        gathering = self._gathering(spikes.address, self._payload(spikes), self.blocks)
+        payload = self._payload(spikes)
+        if self._taps is not None:
+            address = np.ascontiguousarray(spikes.address)
+            counted = spread(address, payload, self._taps, self._window, target.value, target.touched)
+            return self._count(spikes, counted)
+        gathering = self._gathering(spikes.address, payload, self.blocks)
         return self._count(spikes, gather_tiles(gathering, self._all_tiles, target.value, target.touched))
 
     def _gather_pixels(self, spikes: Spikes, target: CurrentRows) -> tuple[int, ...]:
