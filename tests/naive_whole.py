@@ -12,6 +12,7 @@ from evsim.arithmetic.whole import PIXEL_BITS, weight_exponent
 from evsim.engine.network import INPUT
 from evsim.engine.spikes import Spikes
 from evsim.handlers.attention.dssa import RealProduct
+from evsim.handlers.attention.qka import HeadSum
 from evsim.handlers.attention.sdsa import TokenSum
 from evsim.handlers.attention.ssa import SSA
 from evsim.handlers.neurons import Population
@@ -129,6 +130,12 @@ def _token_sum(ours, theirs, inbox, currents, state, bits):
     currents.add(theirs.current, x.sum(axis=0) << theirs.current.exponent, x.any(keepdims=True).any(axis=1))
 
 
+def _head_sum(ours, theirs, inbox, currents, state, bits):
+    current = ours.current
+    x = dense(inbox, "spikes", ours.n_inputs).reshape(current.n_places, current.n_channels, -1) != 0
+    currents.add(theirs.current, x.sum(axis=2) << theirs.current.exponent, x.any(axis=(1, 2)))
+
+
 def _ssa(ours, theirs, inbox, currents, state, bits):
     shape = (ours.current.n_places, ours.n_heads, ours.head_channels)
     q, k, v = (dense(inbox, port, np.prod(shape)).reshape(shape).astype(np.int64) for port in "qkv")
@@ -167,5 +174,6 @@ def _readout(ours, theirs, inbox, currents, state, bits):
 
 _HANDLERS = {
     Conv2d: _conv, Population: _population, CurrentMaxPool: _pool, TokenMean: _token_mean, SpikeMean: _spike_mean,
-    TokenSum: _token_sum, SSA: _ssa, RealProduct: _product, RealLinear: _real_linear, Readout: _readout,
+    TokenSum: _token_sum, HeadSum: _head_sum, SSA: _ssa, RealProduct: _product, RealLinear: _real_linear,
+    Readout: _readout,
 }  # fmt: skip

@@ -124,7 +124,8 @@ def _checked(path: str | os.PathLike, found: Reference) -> Reference:
 
 def _with_samples(spikes: np.ndarray, n_samples: int) -> np.ndarray:
     """Official code may call neurons on steps and batch as one axis (QKFormer): of one sample, that is the steps."""
-    return spikes[:, None] if n_samples == 1 and spikes.ndim > 1 and spikes.shape[1] > 1 else spikes
+    is_bare = n_samples == 1 and spikes.ndim == 3 and spikes.shape[1] > 1  # steps, channels, tokens
+    return spikes[:, None] if is_bare else spikes
 
 
 def arrange(spikes: np.ndarray, population: Population) -> np.ndarray:
