@@ -304,7 +304,10 @@ def test_the_error_for_an_unknown_checkpoint_points_to_recording(evsim, tmp_path
     code, _, error = evsim("import", tmp_path / "x.safetensors", "-o", tmp_path / "x.npz")
     assert code == 2
     assert "--from-torch mymodel.py:build" in error
+    assert "evsim.torch.trace(" in error
     assert "docs/any-network.md" in error
+    assert "docs/adding-a-network.md" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_a_checkpoint_is_told_that_it_holds_no_graph(evsim, tmp_path):
