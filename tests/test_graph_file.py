@@ -2,6 +2,7 @@
 
 import copy
 import json
+import zlib
 from dataclasses import asdict
 
 import numpy as np
@@ -242,11 +243,42 @@ def test_a_header_that_says_something_else_than_the_graph_is_refused(tmp_path, s
     assert "n_steps is 5, its graph says 4" in refusal(str(tmp_path / "net.npz"))
 
 
-@pytest.mark.parametrize("name", ["reference/input", "reference/output", "reference/spk/lif0"])
+@pytest.mark.parametrize("name", ["reference/input", "reference/output", "reference/zspk/lif0"])
 def test_a_reference_that_does_not_fit_is_refused(tmp_path, stored, name):
     tensors = dict(stored.tensors) | {name: np.zeros((2, 2), np.uint8)}
     write_weights(tmp_path / "net.npz", Weights(tensors, stored.header))
     assert "reference" in refusal(str(tmp_path / "net.npz"))
+
+
+@pytest.mark.parametrize(
+    "spikes", [bytes(144), bytes(10**9), bytes(145), b""], ids=["sound", "a billion bytes", "one too many", "none"]
+)
+def test_spikes_that_inflate_to_another_size_are_refused(tmp_path, stored, spikes):
+    """4 steps of 288 neurons are 144 bytes of bits; whatever follows them is never inflated."""
+    deflated = np.frombuffer(zlib.compress(spikes, 9), np.uint8)
+    write_weights(
+        tmp_path / "net.npz", Weights(dict(stored.tensors) | {"reference/zspk/lif0": deflated}, stored.header)
+    )
+    if len(spikes) == 144:
+        assert load_network(str(tmp_path / "net.npz"))
+    else:
+        assert "no spikes of 'lif0' that fit its graph" in refusal(str(tmp_path / "net.npz"))
+
+
+def test_spikes_that_are_cut_off_are_refused(tmp_path, stored):
+    tensors = dict(stored.tensors)
+    tensors["reference/zspk/lif0"] = tensors["reference/zspk/lif0"][:-5]
+    write_weights(tmp_path / "net.npz", Weights(tensors, stored.header))
+    assert "no spikes of 'lif0' that fit its graph" in refusal(str(tmp_path / "net.npz"))
+
+
+def test_spikes_as_bare_bits_are_read_as_well(tmp_path, stored):
+    """As files had them first."""
+    tensors = dict(stored.tensors)
+    bits = zlib.decompress(tensors.pop("reference/zspk/lif0").tobytes())
+    tensors["reference/spk/lif0"] = np.frombuffer(bits, np.uint8)
+    write_weights(tmp_path / "net.npz", Weights(tensors, stored.header))
+    assert verify_stored(load_network(str(tmp_path / "net.npz"))[0]).free.differing == 0
 
 
 def test_every_command_works_on_a_recorded_network(tmp_path, evsim, graph, stored):
@@ -272,7 +304,10 @@ def test_the_error_for_an_unknown_checkpoint_points_to_recording(evsim, tmp_path
     code, _, error = evsim("import", tmp_path / "x.safetensors", "-o", tmp_path / "x.npz")
     assert code == 2
     assert "--from-torch mymodel.py:build" in error
+    assert "evsim.torch.trace(" in error
     assert "docs/any-network.md" in error
+    assert "docs/adding-a-network.md" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_a_checkpoint_is_told_that_it_holds_no_graph(evsim, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ __all__ = ["FAMILY", "GRAPH", "StoredReference", "from_weights", "to_weights"]
 FAMILY = "recorded"
 GRAPH = "ir_json"
 _REFERENCE = "reference/"
-_PACKED, _WHOLE = f"{_REFERENCE}spk/", f"{_REFERENCE}ispk/"
+_PACKED, _WHOLE, _DEFLATED = f"{_REFERENCE}spk/", f"{_REFERENCE}ispk/", f"{_REFERENCE}zspk/"
+"""Spikes of a population as bits, payloads as whole numbers, or the bits deflated (RFC 1951)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +98,15 @@ def _real(name: str, tensor: np.ndarray) -> np.ndarray:
 
 
 def _encoded(reference: StoredReference) -> dict[str, np.ndarray]:
-    """Binary payloads as bits; whole numbers in as few bytes as they need."""
+    """Binary payloads as bits, deflated; whole numbers in as few bytes as they need."""
     tensors = {
         f"{_REFERENCE}input": _narrow(reference.example),
         f"{_REFERENCE}output": np.asarray(reference.output, np.float32),
     }
     for path, array in reference.sent.items():
         if np.all((array == 0) | (array == 1)):
-            tensors[_PACKED + path] = np.packbits(array.astype(bool).reshape(-1))
+            bits = np.packbits(array.astype(bool).reshape(-1)).tobytes()
+            tensors[_DEFLATED + path] = np.frombuffer(zlib.compress(bits, 6), np.uint8)
         else:
             tensors[_WHOLE + path] = _narrow(array)
     return tensors
@@ -134,9 +137,21 @@ def _decoded(graph: Graph, tensors: Mapping[str, np.ndarray]) -> StoredReference
     return StoredReference(example, {path: _sent(graph, tensors, path) for path in graph.neurons()}, output)
 
 
+def _inflated(deflated: np.ndarray, n_bytes: int) -> np.ndarray | None:
+    """Just so many bytes; None where it holds fewer, more, or nothing of the kind."""
+    machine = zlib.decompressobj()
+    try:
+        data = machine.decompress(deflated.tobytes(), n_bytes + 1)
+    except zlib.error:
+        return None
+    return np.frombuffer(data, np.uint8) if len(data) == n_bytes and machine.eof else None
+
+
 def _sent(graph: Graph, tensors: Mapping[str, np.ndarray], path: str) -> np.ndarray:
     n = int(np.prod(graph.nodes[graph.neurons()[path]].shape))
     packed, whole = tensors.get(_PACKED + path), tensors.get(_WHOLE + path)
+    if _DEFLATED + path in tensors:
+        packed = _inflated(tensors[_DEFLATED + path], (graph.n_steps * n + 7) // 8)
     if packed is not None and packed.dtype == np.uint8 and packed.shape == ((graph.n_steps * n + 7) // 8,):
         return np.unpackbits(packed, count=graph.n_steps * n).reshape(graph.n_steps, n)
     if whole is not None and whole.dtype.kind in "iu" and whole.size == graph.n_steps * n:

@@ -69,7 +69,8 @@ def recognise(
         known = ", ".join(module.FAMILY for module in families())
         raise CheckpointError(
             f"{path}: tensors {names}, ... belong to no known network family ({known}); any other network is recorded "
-            "from its model: evsim import --from-torch mymodel.py:build --checkpoint FILE (docs/any-network.md)"
+            "from its model: evsim import --from-torch mymodel.py:build --checkpoint FILE, or evsim.torch.trace(model, "
+            "...) in your own script (docs/any-network.md); to have evsim know it by name: docs/adding-a-network.md"
         )
     if found not in (None, chosen) and found.FAMILY not in getattr(chosen, "SHARES_TENSORS_WITH", ()):
         raise CheckpointError(f"{path}: has the tensors of family {found.FAMILY}, not of {chosen.FAMILY}")

@@ -83,7 +83,7 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
     """A checkpoint does not tell what is computed with its tensors."""
     raise CheckpointError(
         f"{choices.path}: a checkpoint holds tensors and no graph, record the model that uses them: evsim import "
-        "--from-torch mymodel.py:build --checkpoint FILE"
+        "--from-torch mymodel.py:build --checkpoint FILE, or evsim.torch.trace(model, ...) (docs/any-network.md)"
     )
 
 
