@@ -122,10 +122,11 @@ class OpCounts(NamedTuple):
 
     def with_traffic(self, delivered: int, sent: int, pushed: int) -> OpCounts:
         """These counts of a handler, which knows nothing of the queue, and what it took and put there."""
-        return OpCounts(
-            self.events_in + delivered, self.events_out + sent, *self[2:_QUEUE_OPS],
-            self.queue_ops + delivered + pushed, *self[_QUEUE_OPS + 1 :],
-        )  # fmt: skip
+        counts = list(self)
+        counts[_EVENTS_IN] += delivered
+        counts[_EVENTS_OUT] += sent
+        counts[_QUEUE_OPS] += delivered + pushed
+        return OpCounts._make(counts)
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name, as plain integers."""
@@ -139,7 +140,7 @@ class OpCounts(NamedTuple):
 
 
 COUNTS = OpCounts._fields
-_QUEUE_OPS = COUNTS.index("queue_ops")
+_EVENTS_IN, _EVENTS_OUT, _QUEUE_OPS = map(COUNTS.index, ("events_in", "events_out", "queue_ops"))
 
 
 def with_present_names(counts: Mapping[str, Number]) -> dict[str, Number]:
