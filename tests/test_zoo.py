@@ -106,6 +106,8 @@ def test_zoo_lists_networks_and_recordings(monkeypatch, capsys):
     row = next(line for line in out.splitlines() if line.startswith("sdt-nmnist "))
     assert f"{100 * share['correct'] / share['n']:.2f}" in row
     assert "nmnist_test_100.h5" in out
+    assert "\nspikformer_v2 is a reconstruction" in out
+    assert "\\n" not in out
     assert "mnist_digits.npz" in out
 
 

@@ -31,7 +31,7 @@ def print_zoo() -> None:
         recordings.add_row(path.name, _kilobytes(path))
     console.print(networks)
     if any(_header(name)["family"] == _RECONSTRUCTED for name in bundled()):
-        console.print(_REMARK)
+        typer.echo(_REMARK)
     console.print()
     console.print(recordings)
     typer.echo(f"\nevsim run --weights NAME takes the recording under 'shown'; cards and recordings: {zoo_folder()}")
