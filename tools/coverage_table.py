@@ -1,7 +1,7 @@
 """Coverage of the recorder over a catalogue of models: one JSON line a model, and the page made of the lines.
 
     python -m tools.coverage_table record CATALOGUE.py NAME >> rows.jsonl     one model a process
-    python -m tools.coverage_table page rows.jsonl > docs/any-network-coverage.md
+    python -m tools.coverage_table page rows.jsonl [NOTE] > docs/any-network-coverage.md
 
 A catalogue is a Python file with ``MODELS``: by name, a function that returns (model, example, axes); and ``SOURCE``:
 by name, where the model comes from. It stays with whoever has the models.
@@ -85,8 +85,8 @@ def _counted(path: str) -> dict[str, object]:
     return {"counts": result.ledger.total().as_dict(), "file_logits_difference": float(difference)}
 
 
-def page(rows: Sequence[Mapping[str, object]]) -> str:
-    """The page in Markdown."""
+def page(rows: Sequence[Mapping[str, object]], note: str = "") -> str:
+    """The page in Markdown; `note`: the conditions of the measurement."""
     done = [row for row in rows if "refused" not in row]
     refused = [row for row in rows if "refused" in row]
     without = [row for row in done if row["free"] == 0]
@@ -96,7 +96,13 @@ def page(rows: Sequence[Mapping[str, object]]) -> str:
         "compared": sum(row["compared"] for row in done), "forced": sum(row["forced"] for row in done),
         "flipped": sum(row["forced"] > 0 for row in done), "silent": sum(bool(row["silent"]) for row in done),
     }  # fmt: skip
-    parts = [_HEAD.strip().format(**words), "\n".join(_table(done)), _SILENT.strip(), "\n".join(_silent(done))]
+    parts = [
+        _HEAD.strip().format(**words),
+        *([note] if note else []),
+        "\n".join(_table(done)),
+        _SILENT.strip(),
+        "\n".join(_silent(done)),
+    ]
     parts += [_DIFFER.strip(), "\n".join(_differing(done)), _REFUSED.strip(), "\n".join(_refused(refused))]
     return "\n\n".join(parts) + "\n"
 
@@ -179,7 +185,8 @@ def main(arguments: Sequence[str]) -> None:
         print(json.dumps(record(*arguments[1:])))
     else:
         text = Path(arguments[1]).read_text(encoding="utf-8")
-        sys.stdout.write(page([json.loads(line) for line in text.splitlines() if line.startswith("{")]))
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        sys.stdout.write(page(rows, *arguments[2:3]))
 
 
 if __name__ == "__main__":
