@@ -8,6 +8,7 @@ import pytest
 
 from evsim.recordings import read_recording
 from tests import encoders, fuzz_seeds
+from tools import fuzz_graphs
 from tools.fuzz_doors import DOORS
 
 ROOT = Path(__file__).parents[1]
@@ -47,4 +48,18 @@ def test_damaged_nir_graphs_are_refused_in_one_line_or_run_soundly(tmp_path):
     command = [sys.executable, ROOT / "tools" / "fuzz_readers.py", "--doors", "nir"]
     command += ["--cases", "120", "--seed", "7", "--keep", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["plain", "attention", "payloads"])
+def test_the_seeds_of_graphs_are_sound(tmp_path, name):
+    door = fuzz_graphs.DOORS["graphs"]
+    assert door.run(door.write_seeds(tmp_path / "seeds")[name]) == "sound"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_graphs_of_strangers_are_refused_in_one_line_or_run(tmp_path):
+    command = [sys.executable, ROOT / "tools" / "fuzz_readers.py", "--doors", "graphs"]
+    command += ["--cases", "60", "--seed", "7", "--keep", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -47,7 +47,7 @@ def refusal(path):
         load_network(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert "\n" not in message
+    assert message.isprintable()
     assert len(message) < 400
     return message
 
@@ -143,6 +143,14 @@ def wrong_type(data):
     node_of(data, "conv")["stride"] = [1, "1"]
 
 
+def unprintable(data):
+    node_of(data, "conv")["stride"] = "\ud800\x1b[31m"
+
+
+def unprintable_number(data):
+    node_of(data, "conv")["groups"] = "\ud800" * 100
+
+
 def missing_attribute(data):
     del node_of(data, "conv")["groups"]
 
@@ -202,7 +210,8 @@ def time_twice(data):
 
 DAMAGE = [
     cycle, itself, negative, wrong_shape, wrong_weight, unknown_op, readout_op, no_such_tensor, huge_map, huge_view,
-    huge_pad, many_constants, many_nodes, wrong_type, missing_attribute, unknown_attribute, two_inputs,
+    huge_pad, many_constants, many_nodes, wrong_type, unprintable, unprintable_number,
+    missing_attribute, unknown_attribute, two_inputs,
     twice_the_same_name, no_form, wrong_form,
     endless_form, far_step, steps_of_nothing, output_in_the_step, steps, format_, axes, time_twice,
 ]  # fmt: skip

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evsim.checkpoints.refusal import shown
+
 __all__ = [
     "LARGEST_VALUE", "BadNode", "Op", "Shape", "broadcast", "flag", "normal_dim", "numbers", "real", "sizes", "whole",
 ]  # fmt: skip
@@ -49,7 +51,7 @@ def whole(least: int, most: int) -> Callable[[object], int]:
 
     def check(value: object) -> int:
         if type(value) is not int or not least <= value <= most:
-            raise BadNode(f"is {str(value)[:40]}, expected a whole number from {least} to {most}")
+            raise BadNode(f"is {shown(value)}, expected a whole number from {least} to {most}")
         return value
 
     return check
@@ -58,13 +60,13 @@ def whole(least: int, most: int) -> Callable[[object], int]:
 def real(value: object) -> float:
     """A finite number, or an infinite one."""
     if type(value) not in (int, float) or value != value:
-        raise BadNode(f"is {str(value)[:40]}, expected a number")
+        raise BadNode(f"is {shown(value)}, expected a number")
     return float(value)
 
 
 def flag(value: object) -> bool:
     if type(value) is not bool:
-        raise BadNode(f"is {str(value)[:40]}, expected true or false")
+        raise BadNode(f"is {shown(value)}, expected true or false")
     return value
 
 
@@ -74,7 +76,7 @@ def numbers(least: int, most: int) -> Callable[[object], tuple[int, ...]]:
 
     def check_all(value: object) -> tuple[int, ...]:
         if type(value) not in (list, tuple) or len(value) > _MOST_AXES:
-            raise BadNode(f"is {str(value)[:40]}, expected a list of up to {_MOST_AXES} whole numbers")
+            raise BadNode(f"is {shown(value)}, expected a list of up to {_MOST_AXES} whole numbers")
         return tuple(check(number) for number in value)
 
     return check_all
