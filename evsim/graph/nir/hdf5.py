@@ -43,7 +43,7 @@ def is_nir(path: str | os.PathLike[str]) -> bool:
                 return False
         with open_hdf5(path) as file:
             return file.id.links.exists(b"node")
-    except (OSError, EvsimError):
+    except (OSError, RuntimeError, KeyError, ValueError, EvsimError):
         return False
 
 
@@ -77,11 +77,11 @@ def read_nodes(path: str) -> tuple[dict, list[tuple[str, str]]]:
         raise Refused("is no NIR graph: expected an HDF5 file as nir.write makes it")
     check_heaps(path)
     with open_hdf5(path) as file:
-        if not file.id.links.exists(b"node"):
-            data = ": it holds NIR data (spikes), no graph" if "__type__" in file.attrs else ""
-            raise Refused(f"has no 'node', expected an HDF5 file as nir.write makes it{data}")
         reader = _Reader(nir, file, max(MOST_BYTES, 4 * os.path.getsize(path)))
         try:
+            if not file.id.links.exists(b"node"):
+                data = ": it holds NIR data (spikes), no graph" if "__type__" in file.attrs else ""
+                raise Refused(f"has no 'node', expected an HDF5 file as nir.write makes it{data}")
             reader.measure("node", 0)
             found = reader.node("node", "its outermost node")
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError) as error:
