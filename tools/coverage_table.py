@@ -117,8 +117,8 @@ that runs densely; {refused} are refused, each for the reason at the end of this
 
 Every population is fed with the spikes of the authors' code and compared spike for spike ("forced"), then the network
 runs by itself ("free"): {forced:,} of {compared:,} neuron-steps differ when forced (models: {flipped}; only what
-rounding explains is let pass); {without} of the {done} run free without a single difference. Silent populations (models:
-{silent}) prove nothing and are named below.
+rounding explains is let pass); {without} of the {done} run free without a single difference. Silent populations
+(models: {silent}) prove nothing and are named below.
 
 Rate: events per neuron and step. Operations: of one run on the example, the shares of additions that an event caused
 (ACs, each event once), of products of real values (MACs) and of products on whole arrays (dense). Import: seconds of
