@@ -150,8 +150,14 @@ def killed_after(n_lines, path, signal_number, *options):
     return code, err
 
 
+def _interruptible():
+    """Nice, and with Ctrl-C as a terminal gives it, even where the tests run in the background of a shell."""
+    os.nice(15)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _signalled(n_lines, path, signal_number, *options):
-    process = start("evaluate", "-d", DIGITS, "--journal", path, *options, preexec_fn=lambda: os.nice(15))
+    process = start("evaluate", "-d", DIGITS, "--journal", path, *options, preexec_fn=_interruptible)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if path.exists() and path.read_bytes().count(b"\n") > n_lines:
