@@ -21,6 +21,7 @@ from evsim.handlers.geometry import (
     Neurons,
     Pool,
     Product,
+    ReadoutArrays,
     Sum,
     Synapses,
 )
@@ -108,6 +109,9 @@ def _places_of(layer: Layer) -> Iterator[Place]:
         n = counts.dense_macs + counts.comparisons
         words = f"{counts.dense_macs:,} products and {counts.comparisons:,} comparisons on whole arrays, events or not"
         yield Place(layer.name, "dense operation", n, words)
+    if isinstance(geometry, ReadoutArrays) and counts.macs:
+        words = f"{counts.macs:,} products by formula, on whole arrays behind the last neurons, zeros among them"
+        yield Place(layer.name, "readout on whole arrays", counts.macs, words)
     if isinstance(geometry, Neurons) and (counts.silent_updates or geometry.n_sleepless):
         words = f"{counts.silent_updates:,} of {counts.updates:,} updates are of neurons that no event reached"
         if geometry.n_sleepless:
@@ -143,14 +147,17 @@ def _nothing_on_zero(run: AuditedRun) -> Claim:
         return Claim(claim, False, f"{words}; updates without one are not told apart in a run without layer barriers")
     on_zero = totals.zero_macs + totals.silent_updates
     share = on_zero / (operations(totals) or 1)
-    if totals.macs:
+    of_arrays = sum(layer.counts.macs for layer in run.layers if isinstance(layer.geometry, ReadoutArrays))
+    if totals.macs > of_arrays:
         n_zero = f"{totals.zero_macs:,}" if totals.zero_macs else "none"
-        words += f"; {n_zero} of {totals.macs:,} products had an operand of exactly 0"
+        words += f"; {n_zero} of {totals.macs - of_arrays:,} products had an operand of exactly 0"
+    if of_arrays:
+        words += f"; {of_arrays:,} products of the readout are on whole arrays, where nobody counted zeros"
     words += (
         f"; {totals.silent_updates:,} of {totals.updates:,} membrane updates had no event (a bias keeps the neuron "
         f"awake, or it makes up for silent steps): together {100 * share:.2f} % of all operations"
     )
-    return Claim(claim, on_zero == 0, words, share)
+    return Claim(claim, on_zero == 0 and not of_arrays, words, None if of_arrays else share)
 
 
 def _binary(run: AuditedRun) -> Claim:

@@ -98,6 +98,11 @@ def _with_known_neurons(layer: Described, trace: Trace) -> Described:
 def shape_of_network(trace: Trace) -> Network:
     """The network a trace is of, every tensor one."""
     known = trace.provenance
+    if known.get("network") == "recorded":
+        raise TraceError(
+            "the trace is of a recorded network, whose shape its graph file alone knows; --weights FILE and --input "
+            "RECORDING in place of --trace count it"
+        )
     try:
         module = networks.family(known["network"])
         hp = read_header_values("provenance", known["hyper_parameters"] or {}, module.HyperParameters)

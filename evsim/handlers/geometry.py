@@ -243,6 +243,13 @@ class DenseArray:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadoutArrays:
+    """A program behind the last neurons, once a run on whole arrays, whatever stands in them."""
+
+    n_classes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Anything else."""
 
@@ -260,6 +267,7 @@ Geometry = (
     | FixedMap
     | Product
     | DenseArray
+    | ReadoutArrays
     | Other
 )
 

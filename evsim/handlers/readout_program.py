@@ -12,6 +12,7 @@ from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.dense_inputs import DenseInputs
+from evsim.handlers.geometry import ReadoutArrays
 
 __all__ = ["ReadoutProgram"]
 
@@ -66,6 +67,11 @@ class ReadoutProgram:
         self.wakers, self.n_inputs = self.inputs.wakers, self.inputs.n_places
         self._silent = self.inputs.silent_arrays()
         self._by_step: dict[int, list[np.ndarray]] = {}
+
+    @property
+    def geometry(self) -> ReadoutArrays:
+        """What audits ask: how many classes."""
+        return ReadoutArrays(self.n_classes)
 
     def fix(self, fixing: Fixing) -> None:
         """The program is in float32: a whole current divided by its scale, plus the bias."""
