@@ -8,6 +8,7 @@ from torch import nn  # noqa: E402
 
 import evsim.torch  # noqa: E402
 from evsim.errors import EvsimError  # noqa: E402
+from evsim.torch.example import other_examples  # noqa: E402
 from tests.torch_nets import LIF, N_STEPS, NEURONS, Layered, StepLIF, Unrolled, image, per_step, with_weights  # noqa: E402
 
 
@@ -212,6 +213,48 @@ def test_a_model_that_branches_on_its_data():
     quiet = -10 * torch.ones(1, 3, 8, 8)
     message = refusal(net, 3 * image().abs(), second=quiet)
     assert message.startswith("the model computes something else on another sample")
+
+
+class Frames(nn.Module):
+    def __init__(self, begin):
+        super().__init__()
+        self.begin, self.conv, self.lif, self.head = begin, nn.Conv2d(2, 8, 3), LIF(), nn.Linear(8 * 36, 5)
+
+    def forward(self, x):
+        return self.head(self.lif(per_step(self.conv, self.begin(x))).flatten(2)).mean(0)
+
+
+BY_ITS_DATA = {
+    "max": lambda x: x * float(x.max()),
+    "mean": lambda x: x - float(x.mean()),
+    "smallest": lambda x: x * float(x[x > 0].min()),
+    "how many": lambda x: x * (int((x > 0).sum()) / 100),
+    "sum": lambda x: x * 2 if x.sum() > 3 else x,
+    "large sum": lambda x: x * 2 if x.sum() > 300 else x,
+}
+
+
+@pytest.mark.parametrize("name", BY_ITS_DATA)
+@pytest.mark.parametrize("kind", ["spikes", "counts", "voltages"])
+def test_a_model_that_computes_with_numbers_of_its_data(name, kind):
+    random = torch.Generator().manual_seed(1)
+    frames = torch.poisson(torch.full((N_STEPS, 1, 2, 8, 8), 0.4), generator=random)
+    frames = {"spikes": frames.clamp(max=1), "counts": frames, "voltages": frames * 0.7}[kind]
+    message = refusal(Frames(BY_ITS_DATA[name]), frames, "T,B,C,H,W")
+    assert message.startswith("the model computes something else on another sample"), message
+    assert "made from the first" in message
+
+
+def test_samples_made_from_one():
+    for example in (torch.tensor([0.0, 1, 0, 3, 1, 0]), torch.tensor([0.2, -1, 0.4]), torch.zeros(4)):
+        made = other_examples(example)
+        numbers = [(float(x.sum()), float(x.mean()), float(x.abs().max())) for x in (example, *made.values())]
+        assert all(len(set(found)) == 3 for found in zip(*numbers, strict=True))
+        whole = bool((example == example.round()).all())
+        for x in made.values():
+            assert (x.shape, x.dtype) == (example.shape, example.dtype)
+            assert bool((x == x.round()).all()) == whole
+            assert float(x.min()) >= 0
 
 
 class Softmax(Layered):

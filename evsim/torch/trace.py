@@ -25,7 +25,7 @@ from evsim.graph.summed import summed
 from evsim.graph.twins import form_from, gain_of
 from evsim.networks.recorded import TITLE, describe
 from evsim.torch.check import axis_of, check_neuron
-from evsim.torch.example import as_example, letters_of, other_example
+from evsim.torch.example import as_example, letters_of, other_examples
 from evsim.torch.guard import guarded
 from evsim.torch.neurons import Known, find_neurons
 from evsim.torch.recorder import Recording, as_array, record
@@ -76,7 +76,8 @@ def trace(
     allow_silent : bool
         Accept an example on which the last population never fires.
     second : tensor, array or False, optional
-        Another sample, to see that the model computes the same whatever its input; None makes one, False skips this.
+        Another sample, to see that the model computes the same whatever its input; None makes a weaker and a
+        stronger one, False skips this.
     class_names : list of str, optional
     normalisation : dict with "mean" and "std", optional
         How pictures become the model's input, for the weights file to remember.
@@ -131,7 +132,7 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
     if not told["allow_silent"]:
         _check_not_silent(graph, reference)
     parse_graph(graph.to_json().encode(), graph.tensors)  # what is written can be read
-    other = _check_second(model, given, told["second"], letters, known, graph, recording)
+    other = _check_second(model, given, told["second"], letters, known, graph)
     forced = _check_graph(graph, reference)
     as_written, allow_dense = told["as_written"], told["allow_dense"]
     try:
@@ -247,11 +248,22 @@ def _check_not_silent(graph: Graph, reference: StoredReference) -> None:
         )
 
 
-def _check_second(model, given, second, letters, known, graph: Graph, recording: Recording) -> str:
-    """Another input must give the same graph."""
+def _check_second(model, given, second, letters, known, graph: Graph) -> str:
+    """Other inputs must give the same graph."""
     if second is False:
         return "recorded once: a second sample was not wanted"
-    other = other_example(given, letters) if second is None else as_example(second, letters)
+    if second is not None:
+        _check_same(model, as_example(second, letters), given, letters, known, graph)
+        return "recorded again with another sample: the same graph"
+    for name, other in other_examples(given).items():
+        try:
+            _check_same(model, other, given, letters, known, graph)
+        except EvsimError as error:
+            raise EvsimError(f"{error} ({name} sample, made from the first; second=... gives one of yours)") from None
+    return "recorded again with a weaker and a stronger sample: the same graph"
+
+
+def _check_same(model, other: torch.Tensor, given: torch.Tensor, letters, known, graph: Graph) -> None:
     if other.shape != given.shape:
         raise EvsimError(f"the second sample is {list(other.shape)}, the first {list(given.shape)}")
     repeated = _graph(model, _recorded(model, other, letters, known), known)
@@ -260,7 +272,6 @@ def _check_second(model, given, second, letters, known, graph: Graph, recording:
             "the model computes something else on another sample: what it does depends on its input (an if on data, or "
             "a constant made from it)"
         )
-    return "recorded again with another sample: the same graph"
 
 
 def _same_constants(one: Graph, other: Graph) -> bool:
