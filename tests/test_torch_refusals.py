@@ -27,7 +27,20 @@ def test_training_mode():
 
 
 def test_no_neurons():
-    assert "no neurons of a known class" in refusal(Layered(), neurons={})
+    message = refusal(Layered(), neurons={})
+    assert "no neurons of a known class (it has Conv2d, BatchNorm2d, LIF, Linear): pass neurons=" in message
+    more = nn.Sequential(*(kind() for kind in (nn.ReLU, nn.GELU, nn.SiLU, nn.ELU, nn.Tanh, nn.Sigmoid)))
+    assert "(it has ReLU, GELU, SiLU, ELU, Tanh, ...)" in refusal(more, neurons={})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value):
+    def prepare(net):
+        with_weights(net).conv1.weight.data[0, 0, 0, 0] = value
+        return net
+
+    message = refusal(Layered(), prepare=prepare)
+    assert message == "conv1.weight is not finite: 1 of its 576 values are NaN or infinite"
 
 
 def test_neurons_nobody_knows():

@@ -27,6 +27,7 @@ from evsim.networks.recorded import TITLE, describe
 from evsim.torch.check import axis_of, check_neuron
 from evsim.torch.example import as_example, letters_of, other_examples
 from evsim.torch.guard import guarded
+from evsim.torch.model import check_weights, leaf_classes
 from evsim.torch.neurons import Known, find_neurons
 from evsim.torch.recorder import Recording, as_array, record
 from evsim.torch.report import TraceReport
@@ -111,11 +112,15 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
         raise EvsimError(f"the model is {type(model).__name__}, expected a torch.nn.Module")
     if model.training:
         raise EvsimError("the model is in training mode, expected model.eval()")
+    check_weights(model)
     letters = letters_of(axes)
     given = as_example(example, letters)
     known = find_neurons(model, neurons or {})
     if not known:
-        raise EvsimError("the model has no neurons of a known class: pass neurons={'ClassName': evsim.torch.lif(...)}")
+        raise EvsimError(
+            f"the model has no neurons of a known class (it has {leaf_classes(model)}): pass "
+            "neurons={'ClassName': evsim.torch.lif(...)}"
+        )
     first = _run(model, given, known)  # models that set something up do it the first time they run
     recording = _recorded(model, given, letters, known)
     if not np.array_equal(first, recording.result, equal_nan=True):
