@@ -349,3 +349,54 @@ def test_a_neuron_that_writes_into_its_input():
 
     neurons = {"Rude": evsim.torch.lif(), "StepLIF": evsim.torch.lif()}
     assert refusal(Net(), neurons=neurons).startswith("lif: this neuron module writes into its input")
+
+
+class Returns(Layered):
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(super().forward(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda y: y.argmax(-1), "the model returns int64 [1], expected its logits: return them, not the class"),
+        (lambda y: y > 0, "the model returns bool [1, 5], expected its logits: return them, not the class"),
+        (lambda y: y.sum(), "the model returns one number of shape [], expected its logits: return one a class"),
+        (lambda y: y.sum(-1), "the model returns one number of shape [1], expected its logits: return one a class"),
+        (lambda y: "cat", "the model returns str without a tensor, expected logits"),
+        (lambda y: {}, "the model returns dict without a tensor, expected logits"),
+    ],
+)
+def test_outputs_that_are_no_logits(change, expected):
+    assert refusal(Returns(change)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda y: y, ()),
+        (lambda y: [y], ()),
+        (lambda y: {"aux": y, "logits": 2 * y}, ("output: 'aux', the first of aux, logits",)),
+        (lambda y: (y, 2 * y), ("output: the first of 2",)),
+        (lambda y: y.unsqueeze(0).expand(N_STEPS, 1, 5), ()),
+    ],
+)
+def test_what_was_chosen_is_reported(change, expected):
+    report = evsim.torch.trace(with_weights(Returns(change)), image(), "B,C,H,W", neurons={"LIF": NEURONS["LIF"]})
+    assert report.choices == expected
+    assert all(line in str(report).splitlines() for line in expected)
+
+
+def test_the_mean_over_steps_and_the_cut_of_a_batch_are_reported():
+    class ByStep(Layered):
+        def forward(self, x):
+            x = x.unsqueeze(0).repeat(N_STEPS, 1, 1, 1, 1)
+            return self.head(self.lif1(per_step(self.conv1, self.lif(per_step(self.conv, x)))).flatten(2))
+
+    known = {"LIF": NEURONS["LIF"]}
+    report = evsim.torch.trace(with_weights(ByStep()), image(4, 3, 8, 8), "B,C,H,W", neurons=known)
+    assert report.choices == ("input: axis B of 4 was cut to its first", "output: mean over its 4 steps")

@@ -146,9 +146,8 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
         raise EvsimError(f"{error}{_hint(model, recording, known)}") from None
     verification = verify_recorded(lowered.network, graph, reference)
     _check_handlers(verification)
-    report = _report(
-        out, graph, recording, reference, lowered, checked, forced, verification, other, time.perf_counter() - begin
-    )
+    choices, seconds = _choices(example, letters, recording, graph), time.perf_counter() - begin
+    report = _report(out, graph, recording, reference, lowered, checked, forced, verification, other, choices, seconds)
     if out is None:
         return report
     header = {
@@ -320,7 +319,19 @@ def _check_handlers(verification: Verification) -> None:
     )
 
 
-def _report(out, graph, recording, reference, lowered: Lowered, checked, forced, verification, told, seconds):
+def _choices(example, letters: str, recording: Recording, graph: Graph) -> tuple[str, ...]:
+    """What was taken of the input and the output, where there was more."""
+    n_samples = np.shape(example)[letters.index("B")] if "B" in letters else 1
+    is_mean = graph.by_step and graph.n_steps > 1
+    told = (
+        f"input: axis B of {n_samples} was cut to its first" if n_samples > 1 else "",
+        recording.chosen,
+        f"output: mean over its {graph.n_steps} steps" if is_mean else "",
+    )
+    return tuple(words for words in told if words)
+
+
+def _report(out, graph, recording, reference, lowered: Lowered, checked, forced, verification, told, choices, seconds):
     rates = reference.rates()
     return TraceReport(
         out=str(out) if out is not None else "nothing",
@@ -335,6 +346,7 @@ def _report(out, graph, recording, reference, lowered: Lowered, checked, forced,
         forced=forced,
         verification=verification,
         second=told,
+        choices=choices,
         seconds=seconds,
     )
 
