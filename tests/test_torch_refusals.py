@@ -8,6 +8,7 @@ from torch import nn  # noqa: E402
 
 import evsim.torch  # noqa: E402
 from evsim.errors import EvsimError  # noqa: E402
+from evsim.torch.example import other_examples  # noqa: E402
 from tests.torch_nets import LIF, N_STEPS, NEURONS, Layered, StepLIF, Unrolled, image, per_step, with_weights  # noqa: E402
 
 
@@ -26,7 +27,20 @@ def test_training_mode():
 
 
 def test_no_neurons():
-    assert "no neurons of a known class" in refusal(Layered(), neurons={})
+    message = refusal(Layered(), neurons={})
+    assert "no neurons of a known class (it has Conv2d, BatchNorm2d, LIF, Linear): pass neurons=" in message
+    more = nn.Sequential(*(kind() for kind in (nn.ReLU, nn.GELU, nn.SiLU, nn.ELU, nn.Tanh, nn.Sigmoid)))
+    assert "(it has ReLU, GELU, SiLU, ELU, Tanh, ...)" in refusal(more, neurons={})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value):
+    def prepare(net):
+        with_weights(net).conv1.weight.data[0, 0, 0, 0] = value
+        return net
+
+    message = refusal(Layered(), prepare=prepare)
+    assert message == "conv1.weight is not finite: 1 of its 576 values are NaN or infinite"
 
 
 def test_neurons_nobody_knows():
@@ -214,6 +228,48 @@ def test_a_model_that_branches_on_its_data():
     assert message.startswith("the model computes something else on another sample")
 
 
+class Frames(nn.Module):
+    def __init__(self, begin):
+        super().__init__()
+        self.begin, self.conv, self.lif, self.head = begin, nn.Conv2d(2, 8, 3), LIF(), nn.Linear(8 * 36, 5)
+
+    def forward(self, x):
+        return self.head(self.lif(per_step(self.conv, self.begin(x))).flatten(2)).mean(0)
+
+
+BY_ITS_DATA = {
+    "max": lambda x: x * float(x.max()),
+    "mean": lambda x: x - float(x.mean()),
+    "smallest": lambda x: x * float(x[x > 0].min()),
+    "how many": lambda x: x * (int((x > 0).sum()) / 100),
+    "sum": lambda x: x * 2 if x.sum() > 3 else x,
+    "large sum": lambda x: x * 2 if x.sum() > 300 else x,
+}
+
+
+@pytest.mark.parametrize("name", BY_ITS_DATA)
+@pytest.mark.parametrize("kind", ["spikes", "counts", "voltages"])
+def test_a_model_that_computes_with_numbers_of_its_data(name, kind):
+    random = torch.Generator().manual_seed(1)
+    frames = torch.poisson(torch.full((N_STEPS, 1, 2, 8, 8), 0.4), generator=random)
+    frames = {"spikes": frames.clamp(max=1), "counts": frames, "voltages": frames * 0.7}[kind]
+    message = refusal(Frames(BY_ITS_DATA[name]), frames, "T,B,C,H,W")
+    assert message.startswith("the model computes something else on another sample"), message
+    assert "made from the first" in message
+
+
+def test_samples_made_from_one():
+    for example in (torch.tensor([0.0, 1, 0, 3, 1, 0]), torch.tensor([0.2, -1, 0.4]), torch.zeros(4)):
+        made = other_examples(example)
+        numbers = [(float(x.sum()), float(x.mean()), float(x.abs().max())) for x in (example, *made.values())]
+        assert all(len(set(found)) == 3 for found in zip(*numbers, strict=True))
+        whole = bool((example == example.round()).all())
+        for x in made.values():
+            assert (x.shape, x.dtype) == (example.shape, example.dtype)
+            assert bool((x == x.round()).all()) == whole
+            assert float(x.min()) >= 0
+
+
 class Softmax(Layered):
     def middle(self, s):
         return torch.softmax(s, 2) * 8
@@ -293,3 +349,54 @@ def test_a_neuron_that_writes_into_its_input():
 
     neurons = {"Rude": evsim.torch.lif(), "StepLIF": evsim.torch.lif()}
     assert refusal(Net(), neurons=neurons).startswith("lif: this neuron module writes into its input")
+
+
+class Returns(Layered):
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(super().forward(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda y: y.argmax(-1), "the model returns int64 [1], expected its logits: return them, not the class"),
+        (lambda y: y > 0, "the model returns bool [1, 5], expected its logits: return them, not the class"),
+        (lambda y: y.sum(), "the model returns one number of shape [], expected its logits: return one a class"),
+        (lambda y: y.sum(-1), "the model returns one number of shape [1], expected its logits: return one a class"),
+        (lambda y: "cat", "the model returns str without a tensor, expected logits"),
+        (lambda y: {}, "the model returns dict without a tensor, expected logits"),
+    ],
+)
+def test_outputs_that_are_no_logits(change, expected):
+    assert refusal(Returns(change)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda y: y, ()),
+        (lambda y: [y], ()),
+        (lambda y: {"aux": y, "logits": 2 * y}, ("output: 'aux', the first of aux, logits",)),
+        (lambda y: (y, 2 * y), ("output: the first of 2",)),
+        (lambda y: y.unsqueeze(0).expand(N_STEPS, 1, 5), ()),
+    ],
+)
+def test_what_was_chosen_is_reported(change, expected):
+    report = evsim.torch.trace(with_weights(Returns(change)), image(), "B,C,H,W", neurons={"LIF": NEURONS["LIF"]})
+    assert report.choices == expected
+    assert all(line in str(report).splitlines() for line in expected)
+
+
+def test_the_mean_over_steps_and_the_cut_of_a_batch_are_reported():
+    class ByStep(Layered):
+        def forward(self, x):
+            x = x.unsqueeze(0).repeat(N_STEPS, 1, 1, 1, 1)
+            return self.head(self.lif1(per_step(self.conv1, self.lif(per_step(self.conv, x)))).flatten(2))
+
+    known = {"LIF": NEURONS["LIF"]}
+    report = evsim.torch.trace(with_weights(ByStep()), image(4, 3, 8, 8), "B,C,H,W", neurons=known)
+    assert report.choices == ("input: axis B of 4 was cut to its first", "output: mean over its 4 steps")

@@ -1,4 +1,4 @@
-"""The example that is recorded: its axes, and a second one made from it."""
+"""The example that is recorded: its axes, and others made from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from evsim.errors import EvsimError
 
-__all__ = ["as_example", "letters_of", "noise", "other_example"]
+__all__ = ["as_example", "letters_of", "noise", "other_examples"]
 
 
 def letters_of(axes: str) -> str:
@@ -49,10 +49,19 @@ def as_example(example: object, letters: str) -> torch.Tensor:
     return example.narrow(letters.index("B"), 0, 1).contiguous() if "B" in letters else example.contiguous()
 
 
-def other_example(example: torch.Tensor, letters: str) -> torch.Tensor:
-    """Another sample like it: turned by a few places along its last axis, and back to front."""
-    moved = torch.roll(example.flip(-1), 3, -1)
-    return moved * 0.75 if "T" not in letters else moved
+def other_examples(example: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Two samples like it, by name, so that neither places nor sizes nor any sum, mean or extreme stay the same.
+
+    "weaker": one value alone. "stronger": back to front, turned by a few places, its magnitudes doubled and raised at
+    every second place. Whole numbers stay whole; none becomes negative that was not.
+    """
+    whole = bool((example == example.round()).all())
+    largest = float(example.abs().max()) or 1.0
+    weaker = torch.zeros_like(example)
+    weaker.view(-1)[example.numel() // 3] = 1.0 if whole else 0.1 * largest
+    stronger = 2 * torch.roll(example.flip(-1), 3, -1).abs()
+    stronger.view(-1)[::2] += 2 * largest
+    return {"weaker": weaker, "stronger": stronger}
 
 
 def noise(shape: tuple[int, ...], letters: str) -> torch.Tensor:

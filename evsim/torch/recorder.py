@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evsim.errors import EvsimError
 from evsim.graph.rolling.run import CONSTANT, INPUT, NEURON, PARAMETER, RecordedOp, Ref, Run
 from evsim.torch.aliases import Aliases
+from evsim.torch.output import choose_output
 
 __all__ = ["Recording", "record"]
 
@@ -36,6 +37,8 @@ class Recording:
         Of what each was given.
     result : array
         The first output of the model.
+    chosen : str
+        What that was the first of, where there were more.
     """
 
     def __init__(self, run: Run) -> None:
@@ -43,6 +46,7 @@ class Recording:
         self.spikes: dict[str, list[np.ndarray]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.result = np.empty(0)
+        self.chosen = ""
 
 
 def record(model: torch.nn.Module, example: torch.Tensor, axes: str, neurons: Iterable[str]) -> Recording:
@@ -61,7 +65,7 @@ def record(model: torch.nn.Module, example: torch.Tensor, axes: str, neurons: It
     Raises
     ------
     EvsimError
-        A neuron writes into its input, or the model returns no tensor.
+        A neuron writes into its input, or the model returns no logits.
     """
     recording = Recording(Run(axes=axes))
     mode = _Mode(model, recording)
@@ -70,9 +74,7 @@ def record(model: torch.nn.Module, example: torch.Tensor, axes: str, neurons: It
         mode.enter_input(example)
         with mode:
             output = model(example)
-    tensors = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)]
-    if not tensors:
-        raise EvsimError(f"the model returns {type(output).__name__} without a tensor, expected logits")
+    tensors, recording.chosen = choose_output(output, axes)
     recording.run.outputs = [mode.value_of(tensor) for tensor in tensors]
     recording.result = as_array(tensors[0])
     return recording

@@ -41,6 +41,8 @@ class TraceReport:
         What was recorded a second time, and what came of it.
     n_bytes : int
         Of the file.
+    choices : tuple of str
+        What was taken of the example and of what the model returns, where there was more.
     """
 
     out: str
@@ -56,6 +58,7 @@ class TraceReport:
     verification: Verification
     second: str
     n_bytes: int = 0
+    choices: tuple[str, ...] = ()
     seconds: float = field(default=0.0, repr=False)
 
     @property
@@ -85,6 +88,7 @@ class TraceReport:
         )
         kinds = Counter(self.handlers)
         yield "handlers: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        yield from self.choices
         yield from self._told()
         checked = ", ".join(f"{name} {n:,}" for name, n in self.spikes_checked.items())
         yield f"neurons against their twins under random currents, 0 spikes differ of: {checked}"

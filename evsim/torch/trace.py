@@ -25,8 +25,9 @@ from evsim.graph.summed import summed
 from evsim.graph.twins import form_from, gain_of
 from evsim.networks.recorded import TITLE, describe
 from evsim.torch.check import axis_of, check_neuron
-from evsim.torch.example import as_example, letters_of, other_example
+from evsim.torch.example import as_example, letters_of, other_examples
 from evsim.torch.guard import guarded
+from evsim.torch.model import check_weights, leaf_classes
 from evsim.torch.neurons import Known, find_neurons
 from evsim.torch.recorder import Recording, as_array, record
 from evsim.torch.report import TraceReport
@@ -76,7 +77,8 @@ def trace(
     allow_silent : bool
         Accept an example on which the last population never fires.
     second : tensor, array or False, optional
-        Another sample, to see that the model computes the same whatever its input; None makes one, False skips this.
+        Another sample, to see that the model computes the same whatever its input; None makes a weaker and a
+        stronger one, False skips this.
     class_names : list of str, optional
     normalisation : dict with "mean" and "std", optional
         How pictures become the model's input, for the weights file to remember.
@@ -110,11 +112,15 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
         raise EvsimError(f"the model is {type(model).__name__}, expected a torch.nn.Module")
     if model.training:
         raise EvsimError("the model is in training mode, expected model.eval()")
+    check_weights(model)
     letters = letters_of(axes)
     given = as_example(example, letters)
     known = find_neurons(model, neurons or {})
     if not known:
-        raise EvsimError("the model has no neurons of a known class: pass neurons={'ClassName': evsim.torch.lif(...)}")
+        raise EvsimError(
+            f"the model has no neurons of a known class (it has {leaf_classes(model)}): pass "
+            "neurons={'ClassName': evsim.torch.lif(...)}"
+        )
     first = _run(model, given, known)  # models that set something up do it the first time they run
     recording = _recorded(model, given, letters, known)
     if not np.array_equal(first, recording.result, equal_nan=True):
@@ -131,7 +137,7 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
     if not told["allow_silent"]:
         _check_not_silent(graph, reference)
     parse_graph(graph.to_json().encode(), graph.tensors)  # what is written can be read
-    other = _check_second(model, given, told["second"], letters, known, graph, recording)
+    other = _check_second(model, given, told["second"], letters, known, graph)
     forced = _check_graph(graph, reference)
     as_written, allow_dense = told["as_written"], told["allow_dense"]
     try:
@@ -140,9 +146,8 @@ def _trace(model, example, axes: str, out, neurons, told: Mapping[str, object], 
         raise EvsimError(f"{error}{_hint(model, recording, known)}") from None
     verification = verify_recorded(lowered.network, graph, reference)
     _check_handlers(verification)
-    report = _report(
-        out, graph, recording, reference, lowered, checked, forced, verification, other, time.perf_counter() - begin
-    )
+    choices, seconds = _choices(example, letters, recording, graph), time.perf_counter() - begin
+    report = _report(out, graph, recording, reference, lowered, checked, forced, verification, other, choices, seconds)
     if out is None:
         return report
     header = {
@@ -247,11 +252,22 @@ def _check_not_silent(graph: Graph, reference: StoredReference) -> None:
         )
 
 
-def _check_second(model, given, second, letters, known, graph: Graph, recording: Recording) -> str:
-    """Another input must give the same graph."""
+def _check_second(model, given, second, letters, known, graph: Graph) -> str:
+    """Other inputs must give the same graph."""
     if second is False:
         return "recorded once: a second sample was not wanted"
-    other = other_example(given, letters) if second is None else as_example(second, letters)
+    if second is not None:
+        _check_same(model, as_example(second, letters), given, letters, known, graph)
+        return "recorded again with another sample: the same graph"
+    for name, other in other_examples(given).items():
+        try:
+            _check_same(model, other, given, letters, known, graph)
+        except EvsimError as error:
+            raise EvsimError(f"{error} ({name} sample, made from the first; second=... gives one of yours)") from None
+    return "recorded again with a weaker and a stronger sample: the same graph"
+
+
+def _check_same(model, other: torch.Tensor, given: torch.Tensor, letters, known, graph: Graph) -> None:
     if other.shape != given.shape:
         raise EvsimError(f"the second sample is {list(other.shape)}, the first {list(given.shape)}")
     repeated = _graph(model, _recorded(model, other, letters, known), known)
@@ -260,7 +276,6 @@ def _check_second(model, given, second, letters, known, graph: Graph, recording:
             "the model computes something else on another sample: what it does depends on its input (an if on data, or "
             "a constant made from it)"
         )
-    return "recorded again with another sample: the same graph"
 
 
 def _same_constants(one: Graph, other: Graph) -> bool:
@@ -304,7 +319,19 @@ def _check_handlers(verification: Verification) -> None:
     )
 
 
-def _report(out, graph, recording, reference, lowered: Lowered, checked, forced, verification, told, seconds):
+def _choices(example, letters: str, recording: Recording, graph: Graph) -> tuple[str, ...]:
+    """What was taken of the input and the output, where there was more."""
+    n_samples = np.shape(example)[letters.index("B")] if "B" in letters else 1
+    is_mean = graph.by_step and graph.n_steps > 1
+    told = (
+        f"input: axis B of {n_samples} was cut to its first" if n_samples > 1 else "",
+        recording.chosen,
+        f"output: mean over its {graph.n_steps} steps" if is_mean else "",
+    )
+    return tuple(words for words in told if words)
+
+
+def _report(out, graph, recording, reference, lowered: Lowered, checked, forced, verification, told, choices, seconds):
     rates = reference.rates()
     return TraceReport(
         out=str(out) if out is not None else "nothing",
@@ -319,6 +346,7 @@ def _report(out, graph, recording, reference, lowered: Lowered, checked, forced,
         forced=forced,
         verification=verification,
         second=told,
+        choices=choices,
         seconds=seconds,
     )
 
