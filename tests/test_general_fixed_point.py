@@ -165,7 +165,7 @@ def test_neurons_of_another_form_are_refused():
     def soft(name, current, shape, axes):
         return population(name, current, shape, axes, Leaky(tau=2.0, v_reset=None))
 
-    with pytest.raises(NetworkError, match="end: neurons of the form Leaky have no whole numbers"):
+    with pytest.raises(NetworkError, match="end: neurons of the form Leaky cannot run in whole numbers"):
         fix(network(lambda net, x: net.add(Identity("h", x), "a"), (4, 4), soft), "int16")
 
 
