@@ -61,7 +61,7 @@ class TrainedNetwork:
 
     @property
     def n_steps(self) -> int | None:
-        """Steps the network was trained with; of one that takes any number, the default number of steps; None if open."""
+        """Steps the network was trained with; if it takes any number: default number of steps; None if open."""
         if not takes_any_steps(self.weights):
             return self.network.n_steps
         remembered = (self.weights.header.get("input") or {}).get("steps")
