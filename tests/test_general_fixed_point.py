@@ -134,7 +134,7 @@ def between(make):
 
 
 REFUSED = {
-    "a scale": (between(lambda s, t: Affine("r", s, t, 0.5)), (4, 4), "r: a scaled current cannot run in whole numbers"),
+    "a scale": (between(lambda s, t: Affine("r", s, t, 0.5)), (4, 4), "r: a scaled current cannot run in whole"),
     "a real layer": (
         between(lambda s, t: RealConv("r", np.eye(4), None, Window(1, 4), s, t)), (4, 4), "r: multiplies real values"),
     "a mean of real values": (
