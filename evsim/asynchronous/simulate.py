@@ -266,7 +266,9 @@ class _Run:
         self.state.now[DELIVERIES] += len(spikes)
         self.state.now[ORDER] += len(spikes)
         for h in self.heard if len(spikes) else ():
-            self._handle(h, step, {port: spikes for port, heard in self.network.sources[h].items() if heard == INPUT})
+            inbox = {port: spikes for port, heard in self.network.sources[h].items() if heard == INPUT}
+            n = len(spikes) * len(inbox)
+            self._handle(h, step, inbox, OpCounts(events_in=n, queue_ops=n))
 
     def _call(self, step: int) -> None:
         """A handler with a barrier, now that nothing else waits."""
@@ -281,7 +283,7 @@ class _Run:
         if act.reads is not None:
             self._lay_out(h, step)
         t.acts[h, HAS_SPIKED] = 0
-        self._handle(h, step, inbox)
+        self._handle(h, step, inbox, OpCounts())  # what arrived was counted as it came
 
     def _lay_out(self, h: int, step: int) -> None:
         """What has been added to the current that a handler reads, as it finds it in the synchronous mode."""
@@ -294,16 +296,18 @@ class _Run:
         s.dirty[p + places] = 0
         t.readings[r, N_DIRTY] = 0
 
-    def _handle(self, h: int, step: int, inbox: Mapping[str, Spikes]) -> None:
+    def _handle(self, h: int, step: int, inbox: Mapping[str, Spikes], arrivals: OpCounts) -> None:
         """Call a handler, and pass on what it sends and what it adds to its current."""
         t, s, handler = self.tables, self.state, self.network.handlers[h]
         spikes, counts = handler.handle(step, inbox)
-        delivered = sum(map(len, inbox.values()))
-        traffic = OpCounts(events_in=delivered, events_out=len(spikes), queue_ops=delivered)
-        self.ledger.charge(handler.name, step, counts + traffic)
+        self.ledger.charge(handler.name, step, counts + arrivals + OpCounts(events_out=len(spikes)))
         if self.plan.acts[h].kind == Kind.BARRIER:
             self._tell(handler.name, step, spikes, s.now[ORDER] + np.arange(len(spikes), dtype=np.int64))
         if len(spikes):
+            if spikes.payload is not None and spikes.payload.dtype.kind == "f":
+                raise EvsimError(
+                    f"--mode asynchronous: {handler.name} sends real values, which only layers can wait for"
+                )
             payload = np.ones(len(spikes), np.int64) if spikes.payload is None else spikes.payload.astype(np.int64)
             s.now[DELIVERIES] += len(spikes)
             s.now[ORDER] += len(spikes)

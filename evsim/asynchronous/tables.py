@@ -104,11 +104,16 @@ class Plan:
     Raises
     ------
     NetworkError
-        Weights are not in the network's arithmetic.
+        Weights are not in the network's arithmetic, or the output is a program of all steps.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        if not hasattr(network.readout, "current"):
+            raise NetworkError(
+                "--mode asynchronous: this network's output is no sum over its steps, so that nothing can be decided "
+                "before the last one; expected a model that returns the mean of its logits over time"
+            )
         self.is_float = network.precision == FLOAT
         self.value, self.wide = (np.float32, np.float64) if self.is_float else (np.int32, np.int64)
         self.stage_of = {handler.name: stage for stage, handler in enumerate(network.handlers)}

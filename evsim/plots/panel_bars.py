@@ -14,7 +14,7 @@ _UP, _TALL = 0.3, 0.06
 """Inches in print."""
 
 
-def draw_color_bars(figure, images: Sequence, is_own_scale: bool, unit: float) -> None:
+def draw_color_bars(figure, images: Sequence, is_own_scale: bool, unit: float, moment: str = "step") -> None:
     """At most two bars, side by side, with label and unit.
 
     Parameters
@@ -26,6 +26,8 @@ def draw_color_bars(figure, images: Sequence, is_own_scale: bool, unit: float) -
         Each panel ends at its own maximum; the bar then shows parts of it.
     unit : float
         Inches of the figure that are an inch in print.
+    moment : str
+        What a column of the panels is.
     """
     found: dict[str, object] = {}
     for image in images:
@@ -36,11 +38,11 @@ def draw_color_bars(figure, images: Sequence, is_own_scale: bool, unit: float) -
     for i, (kind, image) in enumerate(found.items()):
         left = unit * _LEFT + i * (inches + unit * _GAP)
         box = (left / width, unit * _UP / height, inches / width, unit * _TALL / height)
-        _draw_bar(figure, figure.add_axes(box), image, kind, is_own_scale)
+        _draw_bar(figure, figure.add_axes(box), image, kind, is_own_scale, moment)
 
 
-def _draw_bar(figure, place, image, kind: str, is_own_scale: bool) -> None:
-    unit = "events per place and step" if kind == "polar" else "spikes per neuron and step"
+def _draw_bar(figure, place, image, kind: str, is_own_scale: bool, moment: str) -> None:
+    unit = f"events per place and {moment}" if kind == "polar" else f"spikes per neuron and {moment}"
     bar = figure.colorbar(image, cax=place, orientation="horizontal")
     ticks = scale_ticks(image)
     if is_own_scale:

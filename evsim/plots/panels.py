@@ -95,7 +95,7 @@ def raster_figure(
     lines = max(8, min(LINES_DRAWN, int(_RASTER * unit * dpi)))
     groupings = {name: _grouping_for(trace, name, by) for name in layers}
     tops = {name: largest_density(shown, name, groupings[name], lines, style) for name in layers}
-    look = _Look(theme, lines, style, unit, *_shared(shown, tops, scale))
+    look = _Look(theme, lines, style, unit, *_shared(shown, tops, scale), trace.n_steps)
     n_columns = max(1, min(int(width / (_NARROWEST * unit)), len(layers)))
     n_rows = -(-len(layers) // n_columns)
     above = _TOP + (_TITLE if title else 0)
@@ -115,7 +115,7 @@ def raster_figure(
                 sequenced.mark_steps(panel)
             if sequenced is not None and is_last:
                 panel.set_xlabel(f"step; within it {sequenced.spikes_a_column:,} spikes a column, in their order")
-        draw_color_bars(figure, images, look.most is None, unit)
+        draw_color_bars(figure, images, look.most is None, unit, "step" if sequenced is None else "column")
         if title:
             figure.suptitle(title, x=0.02, y=1 - 0.06 * unit / height, ha="left", va="top")
     return figure
@@ -131,6 +131,7 @@ class _Look:
     unit: float
     most: float | None
     most_rate: float | None
+    n_steps: int
 
 
 def _shared(trace: Trace, tops: dict[str, float | None], scale: str) -> tuple[float | None, float | None]:
@@ -163,7 +164,7 @@ class _Place:
 def _draw_panel(place: _Place, trace: Trace, name: str, by: str | None, look: _Look, is_last: bool):
     """The image, if the panel shows a density."""
     strip = place.axes(_NAME, _STRIP)
-    plot_rate_strip(strip, trace, name, look.theme, look.most_rate)
+    plot_rate_strip(strip, trace, name, look.theme, look.most_rate, look.n_steps)
     strip.set_title(shortened(plain(name), place.n_letters(0.0735, 0.62)), loc="left", fontweight="bold", pad=2)
     panel = place.axes(_NAME + _STRIP + _NOTE, _RASTER)
     image = draw_raster(panel, trace, name, by, look.theme, look.lines, look.style, look.most)

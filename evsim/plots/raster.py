@@ -76,12 +76,12 @@ def plot_raster(
     """
     if by == "order":
         sequenced = in_sequence(trace)
-        plot_raster(ax, sequenced.trace, layer, None, theme, lines, style, most)
+        image, moment = draw_raster(ax, sequenced.trace, layer, None, theme, lines, style, most), "column"
         sequenced.mark_steps(ax)
-        return ax
-    image = draw_raster(ax, trace, layer, by, theme, lines, style, most)
+    else:
+        image, moment = draw_raster(ax, trace, layer, by, theme, lines, style, most), "step"
     if image is not None:
-        unit = "events per place and step" if layer == INPUT else "spikes per neuron and step"
+        unit = f"events per place and {moment}" if layer == INPUT else f"spikes per neuron and {moment}"
         add_color_bar(ax, image, f"{unit}\n{ax.evsim_row}", **scale_ticks(image))
     keep_in_slot(ax)
     return ax

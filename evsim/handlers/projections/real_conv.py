@@ -95,6 +95,9 @@ class RealConv(Conv2d):
         """One by one: what it reads are currents, not spikes that could stand in one list."""
         return [self.handle(step, inbox) for step, inbox in turns]
 
+    def asynchronous(self) -> None:
+        """It reads values, not the events of the layer that it is made of, so it keeps its barrier."""
+
     def reset(self) -> None:
         """Forget the currents of unfinished steps."""
         self.source.reset()
