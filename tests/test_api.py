@@ -268,3 +268,32 @@ def test_frames_with_labels_in_a_file_are_a_dataset(net, tmp_path, monkeypatch, 
     code, _, err = call(monkeypatch, capsys, "evaluate", "-d", path)
     assert code == 2
     assert "labels of shape [2]" in err
+
+
+def test_the_sensor_is_two_numbers_or_their_text():
+    net = evsim.load("sdt-nmnist")
+    events = {name: np.arange(40) % 30 for name in "xy"} | {"t": np.arange(40) * 1000, "p": np.arange(40) % 2}
+    told = [net.run(events, sensor=sensor).logits for sensor in ("32x32", (32, 32), [32, 32])]
+    assert np.array_equal(told[0], told[1])
+    assert np.array_equal(told[0], told[2])
+    for sensor in ("a", "32", 5, (32,), (None, 2), "999999999999x3"):
+        with pytest.raises(
+            evsim.EvsimError, match=r"^sensor .*: expected \(height, width\) in pixels, or text like '34x34'$"
+        ):
+            net.run(events, sensor=sensor)
+
+
+def test_what_is_no_text_is_refused_in_a_line():
+    with pytest.raises(evsim.EvsimError, match=r"^--axes 5: expected text"):
+        evsim.load("sdt-nmnist").run(np.zeros((4, 2, 32, 32), np.float32), axes=5)
+    for source in (None, 5):
+        with pytest.raises(evsim.EvsimError, match=r"^load\(\w+\): expected the name of a bundled network, or a path$"):
+            evsim.load(source)
+
+
+def test_a_refusal_says_that_nobody_named_the_recording():
+    with pytest.raises(evsim.EvsimError, match=r"nmnist_digit_7\.h5: .*taken because no --input was given$"):
+        evsim.load("sdt-nmnist").run(dt="1ms")
+    with pytest.raises(evsim.EvsimError) as refusal:
+        evsim.load("sdt-nmnist").run("nmnist_digit_7.h5", dt="1ms")
+    assert "no --input" not in str(refusal.value)

@@ -75,5 +75,5 @@ def test_a_handler_that_knows_no_whole_numbers_is_refused():
 
     net = Network("odd", (1, 1, 1), 1)
     net.add(Odd(Current(1, 1)))
-    with pytest.raises(NetworkError, match="odd: Odd does not know whole numbers"):
+    with pytest.raises(NetworkError, match="odd: Odd cannot run in whole numbers"):
         fix(net, "int16")

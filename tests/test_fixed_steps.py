@@ -54,7 +54,7 @@ def test_frames_and_the_note_say_what_was_left_out():
     frames = bin_events(found, 3, 1000)
     assert frames.sum(axis=(1, 2, 3)).tolist() == [2, 1, 1]
     steps = to_steps(found, 3, 2, *SENSOR, split_by=1000)
-    assert steps.notes == ("4 events were cut into 3 steps of 1ms from the first event on; left out behind them: 1",)
+    assert steps.notes == ("4 events were cut into 3 steps of 1ms from the first event on; 1 later event left out",)
     assert [len(spikes) for spikes in steps.spikes] == [2, 1, 1]
     assert [len(order) for order in steps.arrival()] == [2, 1, 1]
 
@@ -90,8 +90,8 @@ def test_a_network_keeps_its_own_number_of_steps():
         net.run(events, dt="500us")
     run = net.run(events, dt="500us", steps=net.n_steps)
     assert run.n_steps == net.n_steps
-    assert any("left out behind them" in note for note in run.notes)
-    with pytest.raises(EvsimError, match=r"--steps 3: the network takes .* they are part of the model"):
+    assert any("left out" in note for note in run.notes)
+    with pytest.raises(EvsimError, match=r"--steps 3: the number of steps \(4\) is part of the model and cannot"):
         net.run(events, steps=3)
     with pytest.raises(EvsimError, match="--split-by time: cuts in another way than --dt"):
         net.run(events, dt="1ms", split_by="time")
@@ -127,8 +127,10 @@ def test_frames_of_another_number_do_not_run_on_a_recorded_network(tmp_path):
     write_weights(path, to_weights(graph, None, {"hyper_parameters": asdict(describe(graph))}))
     net = package.load(path)
     assert net.run(np.ones((4, 2, 6, 6), np.float32)).n_steps == 4
-    with pytest.raises(EvsimError, match="the file has 7 frames, and 4 steps are part of the network"):
+    with pytest.raises(EvsimError, match="the file has 7 frames, but the network needs 4 steps; --axes says what"):
         net.run(np.ones((7, 2, 6, 6), np.float32))
+    with pytest.raises(EvsimError, match="the file has 1 frame, but the network needs 4 steps; --axes says what"):
+        net.run(np.ones((1, 2, 6, 6), np.float32))
     with pytest.raises(EvsimError, match="--dt 1ms: makes 9 steps of this recording, and the network takes 4"):
         net.run(recording(np.arange(9) * 1000), dt="1ms")
 

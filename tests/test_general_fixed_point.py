@@ -134,7 +134,7 @@ def between(make):
 
 
 REFUSED = {
-    "a scale": (between(lambda s, t: Affine("r", s, t, 0.5)), (4, 4), "r: a scaled current has no exact whole numbers"),
+    "a scale": (between(lambda s, t: Affine("r", s, t, 0.5)), (4, 4), "r: a scaled current cannot run in whole"),
     "a real layer": (
         between(lambda s, t: RealConv("r", np.eye(4), None, Window(1, 4), s, t)), (4, 4), "r: multiplies real values"),
     "a mean of real values": (
@@ -165,7 +165,7 @@ def test_neurons_of_another_form_are_refused():
     def soft(name, current, shape, axes):
         return population(name, current, shape, axes, Leaky(tau=2.0, v_reset=None))
 
-    with pytest.raises(NetworkError, match="end: neurons of the form Leaky have no whole numbers"):
+    with pytest.raises(NetworkError, match="end: neurons of the form Leaky cannot run in whole numbers"):
         fix(network(lambda net, x: net.add(Identity("h", x), "a"), (4, 4), soft), "int16")
 
 

@@ -303,5 +303,7 @@ def test_every_form_is_tried():
 
 
 def test_fixed_point_is_refused_with_a_reason():
-    with pytest.raises(NetworkError, match="neurons of the form Decay have no whole numbers, expected a hard reset"):
+    with pytest.raises(
+        NetworkError, match="neurons of the form Decay cannot run in whole numbers \\(these need a hard"
+    ):
         make(Decay(0.5), np.zeros(N_CHANNELS)).fix(Fixing)

@@ -264,7 +264,7 @@ def test_the_package_that_reads_it_is_named_where_it_is_missing(evsim, tmp_path,
 
 def test_python_refuses_what_it_is_not_asked_for(tmp_path):
     path = written(small(), tmp_path / "net.nir")
-    with pytest.raises(package.EvsimError, match="n_steps is nothing a NIR graph is asked for"):
+    with pytest.raises(package.EvsimError, match="unknown setting n_steps of a NIR graph"):
         package.load(path, dt="1ms", n_steps=4)
 
 

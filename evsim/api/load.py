@@ -59,6 +59,8 @@ def load(
     """
     if precision is not None:
         check_precision(precision)
+    if not isinstance(source, (str, os.PathLike)):
+        raise EvsimError(f"load({type(source).__name__}): expected the name of a bundled network, or a path")
     path = find_weights(os.fspath(source))
     if is_weights(path):
         options = {"ema": ema, "key": key, "prefix": prefix}

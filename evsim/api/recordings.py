@@ -33,7 +33,8 @@ def steps_of(
 ) -> Iterator[tuple[Steps, dict]]:
     """The input of `network` for each recording in `recording`, and where it came from."""
     if recording is None:
-        recording = recording_for(weights.header)
+        yield _bundled(network, weights, preparation)
+        return
     if is_path(recording):
         path = find_recording(os.fspath(recording))
         yield prepare_input(network, weights, path, preparation), origin_of(path.rpartition("::")[0] or path)
@@ -43,6 +44,15 @@ def steps_of(
             fit_recording(network, weights, found, preparation),
             {"file": found.path or IN_MEMORY, "sha256": digest_of(found)},
         )
+
+
+def _bundled(network: Network, weights: Weights, preparation: Preparation) -> tuple[Steps, dict]:
+    """The recording that is taken where the user names none; a refusal says that it was."""
+    path = recording_for(weights.header)
+    try:
+        return prepare_input(network, weights, path, preparation), origin_of(path)
+    except RecordingError as error:
+        raise RecordingError(f"{error}; this bundled recording was taken because no --input was given") from None
 
 
 def is_path(recording: object) -> bool:

@@ -61,7 +61,7 @@ class TrainedNetwork:
 
     @property
     def n_steps(self) -> int | None:
-        """Steps the network was trained with; of one that takes any number, how many if nobody says, None: open."""
+        """Steps the network was trained with; if it takes any number: default number of steps; None if open."""
         if not takes_any_steps(self.weights):
             return self.network.n_steps
         remembered = (self.weights.header.get("input") or {}).get("steps")
@@ -87,7 +87,7 @@ class TrainedNetwork:
         *,
         axes: str | None = None,
         layout: str | None = None,
-        sensor: tuple[int, int] | None = None,
+        sensor: tuple[int, int] | str | None = None,
         unit: str | None = None,
         index: int | str | None = None,
         normalise: str | tuple | None = None,
@@ -116,7 +116,9 @@ class TrainedNetwork:
             * None for the recording that is bundled with the network.
         axes : str, optional
             The axes of an array in another order, like ``"T H W C"``.
-        layout, sensor, unit, index, normalise, drop_outside
+        sensor : (int, int) or str, optional
+            Height and width of the sensor in pixels, ``(260, 346)`` or ``"260x346"``, where the file does not say it.
+        layout, unit, index, normalise, drop_outside
             What you know better than the file, see `evsim.recordings.options.ReadOptions`.
         split_by : {"number", "time"}, optional
             How events are cut into steps; None takes what the weights file remembers, else "number".

@@ -93,7 +93,7 @@ class _Settling:
             self.payload_of[handler.name] = handler.payload_bound(told) if hasattr(handler, "payload_bound") else 1
             if self.network.currents_of(handler) and not hasattr(handler, "fix"):
                 kind = type(handler).__name__
-                raise NetworkError(f"{handler.name}: {kind} does not know whole numbers, expected a float32 run")
+                raise NetworkError(f"{handler.name}: {kind} cannot run in whole numbers; use --precision float32")
 
     def told(self, stage: int) -> _Fixing:
         """What the handler at `stage` is told."""

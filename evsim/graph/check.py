@@ -1,4 +1,4 @@
-"""A graph from a file, checked before it is believed: a stranger's file can be no more than a wrong sum."""
+"""A graph from a file, checked before it is believed: the worst a stranger's file can do is compute wrong numbers."""
 
 from __future__ import annotations
 

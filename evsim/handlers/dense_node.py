@@ -94,7 +94,7 @@ class DenseNode:
         NetworkError
             Always.
         """
-        raise NetworkError(f"{self.name}: runs densely on real values, without whole numbers: a float32 run")
+        raise NetworkError(f"{self.name}: runs densely on real values, not whole numbers; use --precision float32")
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Evaluate the function on the operands of `step`."""

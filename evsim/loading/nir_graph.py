@@ -83,7 +83,7 @@ def describe_nir(path: str) -> Iterator[str]:
 def _told(path: str, options: Mapping[str, str]) -> tuple[Reading, int | None]:
     """The options, checked."""
     if unknown := sorted(set(options) - set(OPTIONS)):
-        raise EvsimError(f"{path}: {unknown[0]} is nothing a NIR graph is asked for, expected {', '.join(OPTIONS)}")
+        raise EvsimError(f"{path}: unknown setting {unknown[0]} of a NIR graph, expected {', '.join(OPTIONS)}")
     if options.get("dt") is None:
         raise EvsimError(
             f"{path}: a NIR graph is made of differential equations and does not say how long a step is: --dt 1ms"

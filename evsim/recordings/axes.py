@@ -23,8 +23,10 @@ def parse_axes(text: str) -> str:
     Raises
     ------
     RecordingError
-        Another letter, a letter twice, or no H and W.
+        No text, another letter, a letter twice, or no H and W.
     """
+    if not isinstance(text, str):
+        raise RecordingError(f"--axes {text!r}: expected text, as in 'T C H W'")
     letters = text.replace(",", " ").replace(" ", "").upper()
     if set(letters) - set(_LETTERS) or len(set(letters)) < len(letters) or not {"H", "W"} <= set(letters):
         raise RecordingError(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from evsim.errors import RecordingError
 
 __all__ = ["ReadOptions"]
 
@@ -21,8 +27,8 @@ class ReadOptions:
         letters t, x, y, p in any order, `_` for a column to be passed over: `xypt`, `_txyp`), or a camera of AEDAT 2.0
         (`dvs128`, `cifar10dvs`, `tonic`, `davis346`, ...). Whoever says the layout also vouches for the times: rows
         in another order than that of time are then sorted.
-    sensor : (int, int) or None
-        Height and width of the sensor in pixels.
+    sensor : (int, int), str or None
+        Height and width of the sensor in pixels: ``(260, 346)``, or as text ``"260x346"``.
     index : int, str or None
         Which recording, in a file that holds many: its number, or its key (`test:12` in arrays with several splits,
         `whole` for a gesture recording beside its label file, `right` for a second camera). None is the first one.
@@ -51,7 +57,7 @@ class ReadOptions:
     """
 
     layout: str | None = None
-    sensor: tuple[int, int] | None = None
+    sensor: tuple[int, int] | str | None = None
     index: int | str | None = None
     unit: str | None = None
     normalise: str | tuple | None = None
@@ -63,3 +69,22 @@ class ReadOptions:
     part: slice | None = None
     drop_outside: bool = False
     trained_with: str | tuple | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sensor", _two_sides(self.sensor))
+
+
+def _two_sides(sensor: object) -> tuple[int, int] | None:
+    """Height and width, also of the text ``"34x34"``; whether a camera can be so large is checked where it is used."""
+    if sensor is None:
+        return None
+    if isinstance(sensor, str):
+        found = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", sensor.strip().lower())
+        sides = found.groups() if found else ()
+    else:
+        sides = sensor if isinstance(sensor, Sequence | np.ndarray) else ()
+    try:
+        height, width = (int(side) for side in sides)
+    except (TypeError, ValueError, OverflowError):
+        raise RecordingError(f"sensor {sensor!r}: expected (height, width) in pixels, or text like '34x34'") from None
+    return height, width

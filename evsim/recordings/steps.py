@@ -130,7 +130,8 @@ def _cut(recording: EventRecording, n_steps: int, split_by: str | int) -> str:
     if isinstance(split_by, str):
         return f"{n} events were cut into {n_steps} steps by {split_by}"
     n_in = int(step_edges(recording, n_steps, split_by)[-1])
-    left = f"; left out behind them: {n - n_in}" if n_in < n else ""
+    n_later = n - n_in
+    left = f"; {n_later:,} later event{'s' * (n_later > 1)} left out" if n_later else ""
     return f"{n_in} events were cut into {n_steps} steps of {written(split_by)} from the first event on{left}"
 
 

@@ -74,7 +74,7 @@ def _completed(network: Network, weights: Weights, told: Cut, is_free: bool) -> 
         )
     if told.steps is not None and not is_free and told.steps != network.n_steps:
         raise RecordingError(
-            f"--steps {told.steps}: the network takes {network.n_steps} steps, they are part of the model"
+            f"--steps {told.steps}: the number of steps ({network.n_steps}) is part of the model and cannot be changed"
         )
     steps = told.steps or (int(remembered["steps"]) if remembered.get("steps") else None)
     dt = told.dt or (None if told.split_by else kept)
@@ -101,8 +101,11 @@ def _steps_of_frames(network: Network, recording: FrameRecording, told: int | No
     found = len(recording.frames)
     expected = told if is_free else network.n_steps
     if expected not in (None, found) and (told is not None or network.recorded is not None):
-        part = "asked for" if is_free else "part of the network"
-        raise RecordingError(f"the file has {found} frames, and {expected} steps are {part}")
+        frames = "1 frame" if found == 1 else f"{found} frames"
+        needs = f"--steps asks for {expected}" if is_free else f"the network needs {expected} steps"
+        is_bare = any(note.startswith("its axes were read as") for note in recording.notes)
+        hint = "; --axes says what its axes are" if is_bare else ""
+        raise RecordingError(f"the file has {frames}, but {needs}{hint}")
     return found if is_free else network.n_steps
 
 

@@ -55,7 +55,7 @@ def written_neurons(nir, path: str, form: Form, axis: int, shape: tuple[int, ...
         The standard has no such neurons, or a time constant is needed and nobody says how long a step is.
     """
     if isinstance(form, LateReset) and form.reset == "zero" and form.alpha is None:
-        form = Decay(form.beta, form.v_threshold, 0.0, strict=True)  # one step late, and nobody looks before
+        form = Decay(form.beta, form.v_threshold, 0.0, strict=True)  # one step late, and nothing reads it before then
     kind = next((kind for kind in _KINDS if type(form) is kind), None)
     if kind is None:
         late = ", whose reset comes a step late" if isinstance(form, LateReset) else ""
@@ -85,7 +85,7 @@ class _Writer:
         return self.full(self.dt / rates, np.float64)
 
     def fire(self) -> dict[str, np.ndarray]:
-        """v_threshold and v_reset; H >= threshold is H > the number before."""
+        """v_threshold and v_reset; H >= threshold is H > the next smaller float."""
         form, strict = self.form, getattr(self.form, "strict", True)
         threshold = form.v_threshold if strict else np.nextafter(form.v_threshold, np.float32(-np.inf))
         if not strict and form.v_reset is None:

@@ -84,7 +84,7 @@ class Affine:
             There is a scale.
         """
         if self.scale is not None:
-            raise NetworkError(f"{self.name}: a scaled current has no exact whole numbers, expected a float32 run")
+            raise NetworkError(f"{self.name}: a scaled current cannot run in whole numbers; use --precision float32")
         self._finer = self.target.exponent - self.source.exponent
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:

@@ -94,7 +94,9 @@ class AxisSum:
             The unit is not 1, or the current's scale is coarser than 1.
         """
         if self.unit != 1:
-            raise NetworkError(f"{self.name}: adds units of {self.unit:g}, whole numbers need 1: a float32 run")
+            raise NetworkError(
+                f"{self.name}: adds units of {self.unit:g}, whole numbers need 1; use --precision float32"
+            )
         if self.current.exponent < 0:
             raise NetworkError(
                 f"{self.name}: its current has the scale 2^{self.current.exponent}, expected 2^0 or finer"

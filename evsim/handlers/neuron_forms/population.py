@@ -140,8 +140,8 @@ class FormPopulation(Population):
             Always.
         """
         raise NetworkError(
-            f"{self.name}: neurons of the form {type(self.form).__name__} have no whole numbers, expected a hard reset "
-            "and one threshold, a bias by channel and tau a power of two: a float32 run"
+            f"{self.name}: neurons of the form {type(self.form).__name__} cannot run in whole numbers (these need a "
+            "hard reset, one threshold, a bias by channel and tau a power of two); use --precision float32"
         )
 
     def payload_bound(self, bounds: Mapping[str, int]) -> int:

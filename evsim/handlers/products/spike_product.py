@@ -114,7 +114,7 @@ class SpikeProduct:
         whole = np.ldexp(self.scale.astype(np.float64), self.current.exponent)
         if not self._is_dyadic() or np.any(whole != np.rint(whole)):
             found = f"scale {self.scale.max():g} in a current of scale 2^{self.current.exponent}"
-            raise NetworkError(f"{self.name}: {found}, expected a power of two no finer: a float32 run")
+            raise NetworkError(f"{self.name}: {found}, expected a power of two no finer; use --precision float32")
         self.scale, self._largest_payload = whole.astype(np.int64), fixing.payload
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:

@@ -140,7 +140,7 @@ class FixedMap:
         if self.unit is None or math.frexp(self.unit)[0] != 0.5 or math.ldexp(self.unit, exponent) < 1:
             raise NetworkError(
                 f"{self.name}: weights of {self.unit} in a current of scale 2^{exponent} have no exact whole numbers, "
-                "expected a power of two: a float32 run"
+                "expected a power of two; use --precision float32"
             )
         self._largest_payload = fixing.payload
 

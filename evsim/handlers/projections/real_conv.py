@@ -81,7 +81,7 @@ class RealConv(Conv2d):
         NetworkError
             Always.
         """
-        raise NetworkError(f"{self.name}: multiplies real values, which has no exact whole numbers: a float32 run")
+        raise NetworkError(f"{self.name}: multiplies real values, not whole numbers; use --precision float32")
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply what events made of the source at `step`."""

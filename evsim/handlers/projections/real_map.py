@@ -92,7 +92,9 @@ class RealMap:
         NetworkError
             Always.
         """
-        raise NetworkError(f"{self.name}: a fixed map of real values has no exact whole numbers: a float32 run")
+        raise NetworkError(
+            f"{self.name}: a fixed map of real values cannot run in whole numbers; use --precision float32"
+        )
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Map what events made of the source at `step`."""
