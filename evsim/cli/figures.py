@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 
@@ -62,8 +63,11 @@ def write_figure(figure, path: str, dpi: int) -> None:
         raise EvsimError(f"{path}: pictures are written as {', '.join(_FORMATS)}, not {suffix or 'without a suffix'}")
     if suffix == "png":
         _check_pixels(path, figure, dpi)
-    with output_file(path) as file, embedded_fonts():
-        figure.savefig(file, format=suffix, dpi=dpi, metadata=_plain(suffix))
+    drawn = io.BytesIO()  # matplotlib closes what it could not write with an error of its own
+    with embedded_fonts():
+        figure.savefig(drawn, format=suffix, dpi=dpi, metadata=_plain(suffix))
+    with output_file(path) as file:
+        file.write(drawn.getbuffer())
 
 
 def _check_pixels(path: str, figure, dpi: int) -> None:
