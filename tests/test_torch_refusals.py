@@ -400,3 +400,22 @@ def test_the_mean_over_steps_and_the_cut_of_a_batch_are_reported():
     known = {"LIF": NEURONS["LIF"]}
     report = evsim.torch.trace(with_weights(ByStep()), image(4, 3, 8, 8), "B,C,H,W", neurons=known)
     assert report.choices == ("input: axis B of 4 was cut to its first", "output: mean over its 4 steps")
+
+
+@pytest.mark.parametrize("axes", [None, 3, ("T", 1)])
+def test_axes_that_are_no_text(axes):
+    assert refusal(Layered(), axes=axes).endswith("expected a text with one letter an axis, like 'T,B,C,H,W'")
+
+
+class StepModeForgotten(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif, self.head = nn.Linear(8, 16), StepLIF(), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(self.lif(self.fc(x))).mean(0)
+
+
+def test_a_single_step_module_that_is_given_all_steps():
+    message = refusal(StepModeForgotten(), torch.ones(N_STEPS, 1, 8), "T,B,C")
+    assert message.startswith("lif: a single-step neuron module is given all 4 steps in one call, expected one step a")
