@@ -400,3 +400,42 @@ def test_the_mean_over_steps_and_the_cut_of_a_batch_are_reported():
     known = {"LIF": NEURONS["LIF"]}
     report = evsim.torch.trace(with_weights(ByStep()), image(4, 3, 8, 8), "B,C,H,W", neurons=known)
     assert report.choices == ("input: axis B of 4 was cut to its first", "output: mean over its 4 steps")
+
+
+@pytest.mark.parametrize("axes", [None, 3, ("T", 1)])
+def test_axes_that_are_no_text(axes):
+    assert refusal(Layered(), axes=axes).endswith("expected a text with one letter an axis, like 'T,B,C,H,W'")
+
+
+class StepModeForgotten(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif, self.head = nn.Linear(8, 16), StepLIF(), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(self.lif(self.fc(x))).mean(0)
+
+
+def test_a_single_step_module_that_is_given_all_steps():
+    message = refusal(StepModeForgotten(), torch.ones(N_STEPS, 1, 8), "T,B,C")
+    assert message.startswith("lif: a single-step neuron module is given all 4 steps in one call, expected one step a")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: evsim.torch.lif(steps="foo"), "a neuron's steps='foo', expected one, all or none"),
+        (lambda: evsim.torch.lif(tau="a"), "Leaky: tau = a, expected finite numbers"),
+        (lambda: evsim.torch.lif(v_threshold=None), "Leaky: v_threshold = None, expected finite numbers"),
+        (lambda: evsim.torch.lif(v_reset="x"), "Leaky: v_reset = x, expected finite numbers"),
+        (lambda: evsim.torch.lif(strict="no"), "Leaky: strict = 'no', expected bool"),
+        (lambda: evsim.torch.integer("a", 4), "IntegerLeak: decay = a, expected finite numbers"),
+        (lambda: evsim.torch.quantiser(0, [[1], [2, 3]]), "Quantiser: high = [[1], [2, 3]], expected finite numbers"),
+        (lambda: evsim.torch.quantiser(0, 4, norm=0), "quantiser(norm=0): expected a number above 0"),
+        (lambda: evsim.torch.Known(3), "a neuron's form is int, expected one like evsim.torch.lif(...).form"),
+    ],
+)
+def test_neurons_described_by_what_is_no_number(make, expected):
+    with pytest.raises(EvsimError) as caught:
+        make()
+    assert str(caught.value) == expected

@@ -18,6 +18,10 @@ def letters_of(axes: str) -> str:
     EvsimError
         No letters, or one twice.
     """
+    if isinstance(axes, list | tuple) and all(isinstance(word, str) for word in axes):
+        axes = "".join(axes)
+    if not isinstance(axes, str):
+        raise EvsimError(f"axes={axes!r:.60}: expected a text with one letter an axis, like 'T,B,C,H,W'")
     letters = "".join(character for character in axes if character not in ", ")
     if not letters or not letters.isalpha() or len(set(letters)) < len(letters):
         raise EvsimError(f"axes={axes!r}: expected one letter an axis, each once, like 'T,B,C,H,W'")

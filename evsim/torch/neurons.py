@@ -47,6 +47,14 @@ class Known:
     unit: float = 1.0
     folded: int | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.form, Form):
+            raise EvsimError(
+                f"a neuron's form is {type(self.form).__name__}, expected one like evsim.torch.lif(...).form"
+            )
+        if self.steps not in ("one", "all", "none"):
+            raise EvsimError(f"a neuron's steps={self.steps!r:.60}, expected one, all or none")
+
 
 Reader = Callable[[torch.nn.Module], Known]
 
@@ -76,7 +84,7 @@ def integrate_and_fire(
     steps: str = "one",
 ) -> Known:  # fmt: skip
     """H = decay V + X."""
-    if decay == 1.0:
+    if isinstance(decay, int | float) and decay == 1.0:
         form: Form = Leaky(v_threshold=v_threshold, v_reset=v_reset, input="integrates", strict=strict)
     else:
         form = Decay(decay=decay, v_threshold=v_threshold, v_reset=v_reset, strict=strict)
@@ -90,6 +98,8 @@ def integer(decay: float, high: int, *, steps: str = "one") -> Known:
 
 def quantiser(low: int, high: int, *, norm: float = 1.0, ties: str = "even") -> Known:
     """S = round(clamp(X, low, high)) / norm, without a state; ties "up": floor(clamp(X, low, high) + 0.5)."""
+    if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0 < norm < float("inf"):
+        raise EvsimError(f"quantiser(norm={norm!r:.60}): expected a number above 0")
     return Known(Quantiser(low=low, high=high, ties=ties), "none", 1.0 / norm)
 
 

@@ -175,6 +175,16 @@ class _Roller:
             return
         self._emit(op, step)
 
+    def _check_one_step(self, op: RecordedOp) -> None:
+        """A module that takes one step a call is not given all of them as if they were a batch."""
+        factors = [factor for axis in self.labels.axes[op.args[0].value] for factor in axis]
+        found = next((size for size, atom in factors if atom is not None and atom.is_time and size > 1), None)
+        if found is not None:
+            raise Unrolled(
+                f"{op.path}: a single-step neuron module is given all {found} steps in one call, expected one step a "
+                "call, or a multi-step module (step_mode='m', steps='all')"
+            )
+
     def _neuron(self, op: RecordedOp, step: int | None) -> None:
         neuron, n_calls = self.neurons[op.path], self.run.calls[op.path]
         source = self.at[op.args[0].value][0]
@@ -184,6 +194,7 @@ class _Roller:
                 "would be the start of the next"
             )
         if neuron.steps == "one":
+            self._check_one_step(op)
             if step is not None and step != op.call:
                 raise Unrolled(f"{op.path}: call {op.call} reads a value of step {step}, expected the same step")
             step = op.call

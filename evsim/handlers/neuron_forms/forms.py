@@ -24,6 +24,15 @@ Constant = float | np.ndarray
 """A number, or float32 [n_channels]."""
 
 
+def _as_floats(value: object) -> np.ndarray | None:
+    """None where it is no number and no array of numbers."""
+    try:
+        array = np.asarray(value)
+        return array.astype(np.float32) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; tensors with a gradient
+        return None
+
+
 @dataclass(frozen=True, eq=False)
 class Form:
     """What all forms share.
@@ -45,11 +54,16 @@ class Form:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str | bool | None):
+            if str(field.type).startswith(("str", "bool")):
+                expected = str if str(field.type) == "str" else bool
+                self._demand(isinstance(value, expected), f"{field.name} = {value!r:.60}, expected {expected.__name__}")
                 continue
-            array = np.asarray(value, np.float32)
-            if array.ndim > 1 or not np.all(np.isfinite(array)):
-                raise NetworkError(f"{type(self).__name__}: {field.name} = {value}, expected finite numbers")
+            if value is None:
+                self._demand("None" in str(field.type), f"{field.name} = None, expected finite numbers")
+                continue
+            array = _as_floats(value)
+            if array is None or array.ndim > 1 or not np.all(np.isfinite(array)):
+                raise NetworkError(f"{type(self).__name__}: {field.name} = {value!s:.60}, expected finite numbers")
             object.__setattr__(self, field.name, array if array.ndim else array[()])
         self.check()
 
