@@ -90,7 +90,7 @@ def load_checkpoint(model: torch.nn.Module, path: str) -> None:
         if name in found.tensors and tuple(found.tensors[name].shape) != tuple(expected[name].shape)
     ]
     problems = [
-        *([f"the model's {', '.join(missing[:4])} {_more(missing)}is not in it"] if missing else []),
+        *([f"it lacks the model's {', '.join(missing[:4])}{_more(missing)}"] if missing else []),
         *([f"the model has no {', '.join(unknown[:4])}{_more(unknown)}"] if unknown else []),
         *wrong[:4],
     ]
@@ -100,7 +100,7 @@ def load_checkpoint(model: torch.nn.Module, path: str) -> None:
 
 
 def _more(names: list[str]) -> str:
-    return f"and {len(names) - 4} more " if len(names) > 4 else ""
+    return f" and {len(names) - 4} more" if len(names) > 4 else ""
 
 
 def find_example(path: str | None, shape: str | None, axes: str) -> torch.Tensor:
