@@ -165,7 +165,7 @@ def test_any_number_of_steps_is_a_property_of_the_run(tmp_path):
     assert network.run(given_frames).n_steps == 12
     whole = network.run(given_frames).logits_by_step
     np.testing.assert_array_equal(network.run(given_frames[:7]).logits_by_step, whole[:7])
-    with pytest.raises(package.EvsimError, match="12 frames, and 9 steps are asked for"):
+    with pytest.raises(package.EvsimError, match="12 frames, but --steps asks for 9"):
         network.run(given_frames, steps=9)
 
 

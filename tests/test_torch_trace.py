@@ -401,4 +401,4 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, evsim):
     words = ["--axes", "B,C,H,W", "--example-shape", "1,3,8,8", "--checkpoint", tmp_path / "x.pth"]
     code, _, error = evsim("import", "--from-torch", f"{tmp_path}/mymodel.py:build", *words, "-o", tmp_path / "net.npz")
     assert code == 2
-    assert "is no checkpoint of this model: the model's conv.bias" in error
+    assert "is no checkpoint of this model: it lacks the model's conv.bias, " in error
