@@ -15,7 +15,7 @@ def test_every_row_is_told():
     text = page([DONE, silent, refused], "On one machine.")
     assert "3 models built by their authors' own code" in text
     assert "2 are recorded, 1 of them with an operation" in text
-    assert "1 of 2,000 neuron-steps differ when forced, in 1 models" in text
+    assert "1 of 2,000 neuron-steps differ when forced (models: 1; only" in text
     assert "1 of the 2 run free without a single difference" in text
     assert "\n\nOn one machine.\n\n" in text
     assert (
