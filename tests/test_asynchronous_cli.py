@@ -225,3 +225,7 @@ def test_evaluate_says_so_and_counts_the_same(evsim, tmp_path):
         assert one["counts"]["acs"] == synchronous["counts"]["acs"]
         assert one["asynchronous"] == two["asynchronous"]
         assert 0 < one["asynchronous"]["decision"]["share"] < 1
+
+
+def test_all_is_a_group_in_python_too():
+    assert Asynchrony("fifo", group="all") == Asynchrony("fifo", group=None)

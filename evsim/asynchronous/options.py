@@ -25,8 +25,8 @@ class Asynchrony:
         layer: the barrier, stage by stage, everything at once. depth: the shallowest stage first. fifo: in the order
         of becoming ready. random: any of those that wait. momentum: the largest membrane potential at the moment of
         crossing first; input has none and goes before all.
-    group : int, optional
-        F: so many spikes are chosen before any of them is delivered. None: everything that waits.
+    group : int or "all"
+        F: so many spikes are chosen before any of them is delivered. None and "all": everything that waits.
     commit : {"crossing", "delivery"}
         Whether a spike that waits is sent in any case, or only if its neuron is still at threshold when its turn comes.
     bias : {"start", "late"}
@@ -48,7 +48,7 @@ class Asynchrony:
     """
 
     schedule: str = "fifo"
-    group: int | None = 1
+    group: int | str | None = 1
     commit: str = "delivery"
     bias: str = "start"
     refire: bool = False
@@ -57,6 +57,8 @@ class Asynchrony:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.group == "all":
+            object.__setattr__(self, "group", None)
         for option, known in _WORDS.items():
             if getattr(self, option) not in known:
                 raise EvsimError(f"--{option.replace('_', '-')} {getattr(self, option)}: expected {_either(known)}")
