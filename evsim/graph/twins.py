@@ -86,12 +86,15 @@ class Twin:
         return fired
 
     def charge(self, form: Form, x: np.ndarray) -> np.ndarray:
+        """H from the input; every form has its own."""
         raise NotImplementedError
 
     def fire(self, form: Form, h: np.ndarray) -> np.ndarray:
+        """What H sends; every form has its own."""
         raise NotImplementedError
 
     def settle(self, form: Form, h: np.ndarray, sent: np.ndarray) -> None:
+        """V from H and what was sent; every form has its own."""
         raise NotImplementedError
 
     def margin(self) -> np.ndarray:

@@ -29,6 +29,7 @@ def _stated(attributes, *inputs: Shape) -> Shape:
 
 
 def _elsewhere(attributes, *arrays: np.ndarray) -> np.ndarray:
+    """A leaf is given, not computed: `evsim.graph.evaluate` puts its value in and never asks for it."""
     raise NotImplementedError
 
 
