@@ -158,6 +158,19 @@ def test_the_trace_keeps_the_order_and_the_raster_shows_it(evsim, tmp_path):
 
 
 @needs_jit
+def test_what_is_made_of_the_trace_says_that_the_run_was_asynchronous(evsim, tmp_path):
+    path, page = tmp_path / "run.h5", tmp_path / "report.html"
+    evsim(*ASYNCHRONOUS, "--trace", path)
+    note = "an asynchronous run, without layer barriers"
+    for verb in ("audit", "lint"):
+        code, out, _ = evsim(verb, "--trace", path, "--format", "json")
+        assert (code, note in json.loads(out)["provenance"]["notes"][0]) == (0, True)
+    assert evsim("report", "--trace", path, "-o", page)[0] == 0
+    assert note in page.read_text()
+    assert "4 steps, asynchronous, network family sdt" in evsim("info", path)[1]
+
+
+@needs_jit
 def test_without_an_order_there_is_no_sequence_to_draw(evsim, tmp_path, network):
     with pytest.raises(TraceError, match="no order of spikes"):
         in_sequence(network.run().trace)

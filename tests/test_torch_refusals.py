@@ -179,7 +179,7 @@ class NoTime(Layered):
 
 def test_time_that_cannot_be_found():
     message = refusal(NoTime(), image(4, 3, 8, 8), "N,C,H,W")
-    assert message == "lif: the first axis of its input is not recognised as time: say axes=..."
+    assert message == "lif: the first axis of its input is not recognised as time: check axes=..."
 
 
 class TimeBehindTheBatch(Layered):

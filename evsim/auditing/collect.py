@@ -21,7 +21,7 @@ from evsim.recordings.steps import Steps
 from evsim.runs.measures import file_sha256
 from evsim.runs.preparation import Preparation, prepare_input
 from evsim.runs.run import origin_of
-from evsim.traces.trace import FORMER_VERSIONS, read_trace
+from evsim.traces.trace import ASYNCHRONOUS_NOTE, FORMER_VERSIONS, Trace, read_trace
 
 __all__ = ["Prepared", "audit_prepared", "audit_recordings", "audit_traces", "prepare_files", "versions"]
 
@@ -138,20 +138,31 @@ def audit_traces(paths: Sequence[str]) -> tuple[list[AuditedRun], dict[str, obje
         "trace": [f"{Path(path).name} SHA-256 {file_sha256(path)}" for path in paths],
         "versions": f"{versions()}; traced by evsim {known.get('version')}",
     }
-    if any(trace.format_version in FORMER_VERSIONS for trace in traces):
-        provenance["notes"] = [
-            "a trace of format version 1: products with an operand of 0, updates without an event, the choice of order "
-            "and the neurons that a bias keeps awake were not recorded"
-        ]
+    if notes := _notes(traces):
+        provenance["notes"] = notes
     return runs, provenance
 
 
-def _told(trace, name: str) -> dict:
+def _notes(traces: Sequence[Trace]) -> list[str]:
+    """What sets traces apart from a run of now, in its usual mode."""
+    notes = []
+    if any(trace.format_version in FORMER_VERSIONS for trace in traces):
+        notes.append(
+            "a trace of format version 1: products with an operand of 0, updates without an event, the choice of order "
+            "and the neurons that a bias keeps awake were not recorded"
+        )
+    n_asynchronous = sum(trace.is_asynchronous for trace in traces)
+    if n_asynchronous:
+        notes.append(f"{n_asynchronous} of {len(traces)} traces: {ASYNCHRONOUS_NOTE}")
+    return notes
+
+
+def _told(trace: Trace, name: str) -> dict:
     """A part of a trace's provenance, which a trace of another origin may lack."""
     return trace.provenance.get(name) or {}
 
 
-def _described(path: str, trace) -> AuditedRun:
+def _described(path: str, trace: Trace) -> AuditedRun:
     try:
         return describe_trace(trace)
     except EvsimError as error:

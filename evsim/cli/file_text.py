@@ -63,7 +63,8 @@ def _describe_trace(path: str) -> Iterator[str]:
 
     trace = read_trace(path)
     known = trace.provenance
-    yield f"evsim trace of {trace.n_steps} steps, network family {known.get('network', 'unknown')}"
+    mode = ", asynchronous" if trace.is_asynchronous else ""
+    yield f"evsim trace of {trace.n_steps} steps{mode}, network family {known.get('network', 'unknown')}"
     yield f"weights {(known.get('weights') or {}).get('file')}, input {(known.get('input') or {}).get('file')}"
     yield "logits " + "  ".join(f"{value:.4f}" for value in trace.logits)
     for name, layer in trace.layers.items():

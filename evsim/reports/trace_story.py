@@ -7,7 +7,7 @@ from evsim.auditing.replay import describe_trace, shape_of_network
 from evsim.errors import TraceError
 from evsim.reports.story import Story, tell
 from evsim.runs.run_report import RunReport, layer_rows
-from evsim.traces.trace import Trace
+from evsim.traces.trace import ASYNCHRONOUS_NOTE, Trace
 
 __all__ = ["tell_trace"]
 
@@ -30,7 +30,7 @@ def tell_trace(trace: Trace, command: str) -> Story:
         hyper_parameters=known["hyper_parameters"],
         weights=known["weights"],
         input=known["input"],
-        notes=list(known.get("notes", [])),
+        notes=[*known.get("notes", []), *([ASYNCHRONOUS_NOTE] if trace.is_asynchronous else [])],
         precision=known.get("precision", ""),
         n_steps=trace.n_steps,
         prediction=int(trace.logits.argmax()),

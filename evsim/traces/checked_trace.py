@@ -35,7 +35,7 @@ LARGEST_RATIO = 300
 """Events of a trace pack a hundredfold at most."""
 PLAIN_FILTERS = {1, 2, 3}
 """deflate, shuffle and the check sum of HDF5: none leaves bytes of an array as it finds them in memory."""
-_TEXTS = ("network", "version", "precision")
+_TEXTS = ("network", "version", "precision", "mode")
 _TABLES = ("weights", "input")
 _FILE_KEYS = ("file", "sha256", "layout")
 

@@ -17,12 +17,17 @@ from evsim.errors import TraceError
 from evsim.outputs import output_hdf5
 from evsim.traces.checked_trace import open_trace
 
-__all__ = ["Layer", "Probe", "Trace", "read_trace", "write_trace"]
+__all__ = ["ASYNCHRONOUS_NOTE", "Layer", "Probe", "Trace", "read_trace", "write_trace"]
 
 FORMAT = "evsim-trace"
 VERSION = 2
 FORMER_VERSIONS = (1,)
 """Read as well: version 1 calls `event_acs` acs and `acs` unit_acs, and knows neither some counts nor `sleepless`."""
+
+ASYNCHRONOUS_NOTE = (
+    "an asynchronous run, without layer barriers: its own spikes and additions, withdrawn ones included; counting "
+    "conventions are written for layers that wait"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +127,11 @@ class Trace:
     provenance: dict = field(default_factory=dict)
     sleepless: dict[str, int] = field(default_factory=dict)
     format_version: int = VERSION
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether the run had no layer barriers."""
+        return self.provenance.get("mode") == "asynchronous"
 
     @staticmethod
     def collect(network: Network, probe: Probe, result, provenance: Mapping[str, object]) -> Trace:

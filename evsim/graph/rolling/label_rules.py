@@ -88,7 +88,7 @@ def _demand_time(labels: Labels, axes: list[Axis], folded: int | None) -> None:
     if atom is not None and (folded is None or size == folded):
         atom.become_time()
     if atom is None or not atom.is_time:
-        raise Unrolled("the first axis of its input is not recognised as time: say axes=...")
+        raise Unrolled("the first axis of its input is not recognised as time: check axes=...")
 
 
 def _reshape(labels: Labels, op: RecordedOp) -> list[Axis]:
