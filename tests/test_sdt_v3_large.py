@@ -94,7 +94,7 @@ def test_the_logits_are_the_mean_of_a_real_and_a_spiking_classifier(data):
 @pytest.mark.parametrize(
     ("words", "changes"),
     [
-        ("expected 3 widths", {"n_channels": (4, 8)}),
+        ("expected 3 and 1", {"n_channels": (4, 8)}),
         ("half of an odd number", {"n_channels": (5, 8, 16)}),
         ("16 channels do not divide by 5 heads", {"n_heads": 5}),
         ("levels 4 and n_steps 4", {"n_steps": 4}),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,16 +21,24 @@ from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
 from evsim.checkpoints.kinds import SIZE_ARGUMENTS, STEPS_ARGUMENTS, flag, image_size, positive, power_of_two
 from evsim.checkpoints.neuron_constants import NeuronConstants, take_neuron_constants, take_spike_mode
 from evsim.engine.network import Network
-from evsim.errors import CheckpointError
 from evsim.graph.assembly import GraphAssembly
 from evsim.graph.lower.lower import lower
 from evsim.graph.rolling.program import Source
 from evsim.handlers.neuron_forms.forms import Leaky
+from evsim.networks.meta_former import (
+    check_sizes,
+    conv_blocks,
+    down_shapes,
+    mlp_shapes,
+    n_blocks,
+    read_widths,
+    take_heads,
+    trunk,
+)
 
 FAMILY = "sdt_v2"
 TITLE = "Meta-SpikeFormer, SDT-V2 (official layout)"
 
-_CONV_BLOCKS = ("ConvBlock1_1", "ConvBlock1_2", "ConvBlock2_1", "ConvBlock2_2")
 _OFFICIAL_WIDTHS = (384, 512, 768)
 """Of the third stage of the three published models, which have 8 heads."""
 _DEPLOYED_RATE = 0.1
@@ -83,13 +92,7 @@ class HyperParameters:
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
-        if len(self.n_channels) != 4 or len(self.depths) != 2 or min(self.depths) < 0:
-            raise CheckpointError(f"{FAMILY}: n_channels {self.n_channels} and depths {self.depths}, expected 4 and 2")
-        if min(*self.n_channels, self.n_heads, self.height, self.width) < 1 or self.n_channels[0] % 2:
-            raise CheckpointError(f"{FAMILY}: a size is below 1, or half of an odd number: {self}")
-        if any(n % self.n_heads for n in self.n_channels[2:]):
-            found = f"{self.n_channels[2]} and {self.n_channels[3]} channels"
-            raise CheckpointError(f"{FAMILY}: {found} do not divide by {self.n_heads} heads")
+        check_sizes(FAMILY, 4, self.n_channels, self.depths, self.n_heads, self.height, self.width)
 
 
 SMALLEST = (HyperParameters((4, 4, 8, 8), (1, 1), 2, 2, 2, 3, False, 4, 32, 32),)
@@ -103,22 +106,16 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments or the user."""
-    widths = [
-        shape_of(choices.path, shapes, f"downsample{stage}.encode_conv.weight", 4, "Meta-SpikeFormer")
-        for stage in ("1_1", "1_2", "2", "3", "4")
-    ]
+    in_channels, *n_channels = read_widths(choices.path, shapes, 4, "Meta-SpikeFormer")
     hidden, n_attending, *_ = shape_of(choices.path, shapes, "block3.0.mlp.fc1_conv.weight", 3, "Meta-SpikeFormer")
     height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     take_spike_mode(choices, shapes)
-    heads = {"constant": 8} if widths[3][0] in _OFFICIAL_WIDTHS else {}
     return HyperParameters(
-        n_channels=tuple(shape[0] for shape in widths[1:]),
-        depths=tuple(len({n.split(".")[1] for n in shapes if n.startswith(f"block{i}.")}) for i in (3, 4)),
-        n_heads=choices.take(
-            "n_heads", positive, "heads of the attention, 8 in the published models", "num_heads", **heads
-        ),
+        n_channels=tuple(n_channels),
+        depths=(n_blocks(shapes, 3), n_blocks(shapes, 4)),
+        n_heads=take_heads(choices, n_channels[2], _OFFICIAL_WIDTHS),
         mlp_ratio=hidden // max(n_attending, 1),
-        in_channels=widths[0][1],
+        in_channels=in_channels,
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Meta-SpikeFormer")[0],
         distilled="head_kd.weight" in shapes,
         n_steps=choices.take("n_steps", positive, "steps of the network, T", STEPS_ARGUMENTS),
@@ -132,17 +129,10 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with (none)."""
-    first, second, third, fourth = hp.n_channels
-    live = _down_shapes("downsample1_1", hp.in_channels, first // 2, 7)
-    for stage, n_in, n_out in (
-        ("1_2", first // 2, first),
-        ("2", first, second),
-        ("3", second, third),
-        ("4", third, fourth),
-    ):
-        live |= _down_shapes(f"downsample{stage}", n_in, n_out, 3)
-    for block, n in zip(_CONV_BLOCKS, (first // 2, first, second, second), strict=True):
-        live |= _conv_block_shapes(f"{block}.0", n)
+    *_, third, fourth = hp.n_channels
+    live = down_shapes(hp.in_channels, hp.n_channels)
+    for block, n in conv_blocks(hp.n_channels):
+        live |= _conv_block_shapes(block, n)
     for stage, n, depth in ((3, third, hp.depths[0]), (4, fourth, hp.depths[1])):
         for i in range(depth):
             live |= _block_shapes(f"block{stage}.{i}", n, hp.mlp_ratio * n)
@@ -155,19 +145,8 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output: a graph, and the handlers that follow from it."""
     NeuronConstants.of(hp)
     layers = GraphAssembly(tensors, hp.n_steps, (hp.in_channels, hp.height, hp.width))
-    u = layers.conv("downsample1_1.encode_conv", "downsample1_1.encode_bn", layers.input, stride=2, padding=3)
-    u = _conv_block(layers, hp, "ConvBlock1_1.0", u)  # H/2 x W/2 x D1/2
-    u = _down(layers, hp, "downsample1_2", u, stride=2)
-    u = _conv_block(layers, hp, "ConvBlock1_2.0", u)  # H/4 x W/4 x D1
-    u = _down(layers, hp, "downsample2", u, stride=2)
-    for block in ("ConvBlock2_1.0", "ConvBlock2_2.0"):
-        u = _conv_block(layers, hp, block, u)  # H/8 x W/8 x D2
-    u = _down(layers, hp, "downsample3", u, stride=2)
-    for i in range(hp.depths[0]):
-        u = _block(layers, hp, f"block3.{i}", u)  # H/16 x W/16 x D3
-    u = _down(layers, hp, "downsample4", u, stride=1)
-    for i in range(hp.depths[1]):
-        u = _block(layers, hp, f"block4.{i}", u)  # H/16 x W/16 x D4
+    down, conv_block, block = (partial(part, layers, hp) for part in (_down, _conv_block, _block))
+    u = trunk(layers, hp.depths, down, conv_block, block)  # H/16 x W/16 x D4
     spikes = _neurons(layers, hp, "lif", layers.mean(u))  # D4
     logits = layers.classify("head", spikes)  # classes
     if hp.distilled:
@@ -228,11 +207,6 @@ def _neurons(
     return layers.neurons(path, u, Leaky(v_threshold=level, v_reset=hp.v_reset, tau=hp.tau))
 
 
-def _down_shapes(name: str, n_in: int, n_out: int, kernel: int) -> Shapes:
-    shapes: Shapes = {f"{name}.encode_conv.weight": (n_out, n_in, kernel, kernel)}
-    return shapes | {f"{name}.encode_conv.bias": (n_out,)} | norm_shapes(f"{name}.encode_bn", n_out)
-
-
 def _conv_block_shapes(name: str, n: int) -> Shapes:
     shapes: Shapes = {f"{name}.Conv.pwconv1.weight": (2 * n, n, 1, 1), f"{name}.Conv.dwconv.weight": (2 * n, 1, 7, 7)}
     shapes |= {f"{name}.Conv.pwconv2.weight": (n, 2 * n, 1, 1)}
@@ -250,7 +224,4 @@ def _block_shapes(name: str, n: int, n_hidden: int) -> Shapes:
         shapes |= {f"{layer}.0.body.2.1.weight": (n, n, 1, 1)}
         for norm in ("0.body.1.bn", "0.body.2.2", "1"):
             shapes |= norm_shapes(f"{layer}.{norm}", n)
-    for layer, n_out, n_in in (("fc1", n_hidden, n), ("fc2", n, n_hidden)):
-        shapes |= {f"{name}.mlp.{layer}_conv.weight": (n_out, n_in, 1), f"{name}.mlp.{layer}_conv.bias": (n_out,)}
-        shapes |= norm_shapes(f"{name}.mlp.{layer}_bn", n_out)
-    return shapes
+    return shapes | mlp_shapes(f"{name}.mlp", n, n_hidden)

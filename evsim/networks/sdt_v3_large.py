@@ -11,23 +11,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from evsim.checkpoints.choices import Choices
 from evsim.checkpoints.fit import Shapes, norm_shapes, shape_of
-from evsim.checkpoints.kinds import SIZE_ARGUMENTS, image_size, positive, power_of_two, whole
+from evsim.checkpoints.kinds import SIZE_ARGUMENTS, image_size, power_of_two, whole
 from evsim.engine.network import Network
 from evsim.errors import CheckpointError
 from evsim.graph.assembly import GraphAssembly
 from evsim.graph.lower.lower import lower
 from evsim.graph.rolling.program import Source
 from evsim.handlers.neuron_forms.forms import Quantiser
+from evsim.networks.meta_former import (
+    check_sizes,
+    conv_blocks,
+    down_shapes,
+    mlp_shapes,
+    n_blocks,
+    read_widths,
+    take_heads,
+    trunk,
+)
 
 FAMILY = "sdt_v3_large"
 TITLE = "SDT-V3 (official layout, large model)"
 
-_CONV_BLOCKS = ("ConvBlock1_1", "ConvBlock1_2", "ConvBlock2_1", "ConvBlock2_2")
 _OFFICIAL_WIDTH = 768
 """Of the last stage of the published model, which has 8 heads."""
 
@@ -72,15 +82,10 @@ class HyperParameters:
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
-        if len(self.n_channels) != 3 or self.depth < 0:
-            raise CheckpointError(f"{FAMILY}: n_channels {self.n_channels} and depth {self.depth}, expected 3 widths")
-        if min(*self.n_channels, self.n_heads, self.height, self.width) < 1 or self.n_channels[0] % 2:
-            raise CheckpointError(f"{FAMILY}: a size is below 1, or half of an odd number: {self}")
+        check_sizes(FAMILY, 3, self.n_channels, (self.depth,), self.n_heads, self.height, self.width)
         if not 1 <= self.levels <= 255 or self.n_steps != 1:
             found = f"levels {self.levels} and n_steps {self.n_steps}"
             raise CheckpointError(f"{FAMILY}: {found}, expected 1 to 255, and 1: the network has no time")
-        if self.n_channels[2] % self.n_heads:
-            raise CheckpointError(f"{FAMILY}: {self.n_channels[2]} channels do not divide by {self.n_heads} heads")
 
 
 SMALLEST = (HyperParameters((4, 4, 8), 1, 2, 2, 1, 2, 3, True, 32, 32),)
@@ -100,22 +105,17 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
             "names sizes that it never set; repair the model and record it: evsim import --from-torch"
         )
     name = "large SDT-V3"
-    widths = [
-        shape_of(choices.path, shapes, f"downsample{stage}.encode_conv.weight", 4, name)
-        for stage in ("1_1", "1_2", "2", "3")
-    ]
+    in_channels, *n_channels = read_widths(choices.path, shapes, 3, name)
     hidden, n_attending, *_ = shape_of(choices.path, shapes, "block3.0.mlp.fc1_conv.weight", 3, name)
     n_values = shape_of(choices.path, shapes, "block3.0.attn.v_conv.0.conv2.0.weight", 3, name)[0]
     height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
-    heads = {"constant": 8} if widths[3][0] == _OFFICIAL_WIDTH else {}
-    meaning = "heads of the attention, 8 in the published model"
     return HyperParameters(
-        n_channels=tuple(shape[0] for shape in widths[1:]),
-        depth=len({n.split(".")[1] for n in shapes if n.startswith("block3.")}),
-        n_heads=choices.take("n_heads", positive, meaning, "num_heads", **heads),
+        n_channels=tuple(n_channels),
+        depth=n_blocks(shapes, 3),
+        n_heads=take_heads(choices, n_channels[2], (_OFFICIAL_WIDTH,)),
         mlp_ratio=hidden // max(n_attending, 1),
         value_ratio=n_values // max(n_attending, 1),
-        in_channels=widths[0][1],
+        in_channels=in_channels,
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, name)[0],
         distilled="head_kd.weight" in shapes,
         height=height,
@@ -128,16 +128,12 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with (none)."""
-    first, second, third = hp.n_channels
-    live: Shapes = {}
-    downs = (("1_1", hp.in_channels, first // 2, 7), ("1_2", first // 2, first, 3), ("2", first, second, 3))
-    for stage, n_in, n_out, kernel in (*downs, ("3", second, third, 3)):
-        live |= _biased(f"downsample{stage}.encode_conv", (n_out, n_in, kernel, kernel))
-        live |= norm_shapes(f"downsample{stage}.encode_bn", n_out)
-    for block, n in zip(_CONV_BLOCKS, (first // 2, first, second, second), strict=True):
+    third = hp.n_channels[2]
+    live = down_shapes(hp.in_channels, hp.n_channels)
+    for block, n in conv_blocks(hp.n_channels):
         for layer, n_out, n_in in ((1, hp.mlp_ratio * n, n), (2, n, hp.mlp_ratio * n)):
-            live |= _biased(f"{block}.0.conv{layer}.0.0", (n_out, n_in, 3, 3))
-            live |= norm_shapes(f"{block}.0.conv{layer}.0.1", n_out)
+            live |= _biased(f"{block}.conv{layer}.0.0", (n_out, n_in, 3, 3))
+            live |= norm_shapes(f"{block}.conv{layer}.0.1", n_out)
     for i in range(hp.depth):
         live |= _block_shapes(f"block3.{i}", third, hp.mlp_ratio * third, hp.value_ratio * third)
     for head in ("head", "head_kd") if hp.distilled else ("head",):
@@ -148,16 +144,8 @@ def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
 def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output: a graph, and the handlers that follow from it."""
     layers = GraphAssembly(tensors, hp.n_steps, (hp.in_channels, hp.height, hp.width))
-    u = layers.conv("downsample1_1.encode_conv", "downsample1_1.encode_bn", layers.input, stride=2, padding=3)
-    u = _conv_block(layers, hp, "ConvBlock1_1.0", u)  # H/2 x W/2 x D1/2
-    u = _down(layers, hp, "downsample1_2", u)
-    u = _conv_block(layers, hp, "ConvBlock1_2.0", u)  # H/4 x W/4 x D1
-    u = _down(layers, hp, "downsample2", u)
-    for block in ("ConvBlock2_1.0", "ConvBlock2_2.0"):
-        u = _conv_block(layers, hp, block, u)  # H/8 x W/8 x D2
-    u = _down(layers, hp, "downsample3", u)
-    for i in range(hp.depth):
-        u = _block(layers, hp, f"block3.{i}", u)  # H/16 x W/16 x D3
+    down, conv_block, block = (partial(part, layers, hp) for part in (_down, _conv_block, _block))
+    u = trunk(layers, (hp.depth,), down, conv_block, block)  # H/16 x W/16 x D3
     mean = layers.mean(u)  # D3, real
     logits = layers.classify("head", mean)  # classes
     if hp.distilled:
@@ -172,10 +160,10 @@ def _spike(layers: GraphAssembly, hp: HyperParameters, path: str, u: Source) -> 
     return layers.neurons(path, u, Quantiser(high=hp.levels, ties="up"), unit=1 / hp.levels)
 
 
-def _down(layers: GraphAssembly, hp: HyperParameters, name: str, u: Source) -> Source:
-    """BN(conv(spike(u))): half the resolution, a new stream."""
+def _down(layers: GraphAssembly, hp: HyperParameters, name: str, u: Source, stride: int) -> Source:
+    """BN(conv(spike(u))): another resolution, a new stream."""
     spikes = _spike(layers, hp, f"{name}.encode_lif", u)
-    return layers.conv(f"{name}.encode_conv", f"{name}.encode_bn", spikes, stride=2, padding=1)
+    return layers.conv(f"{name}.encode_conv", f"{name}.encode_bn", spikes, stride, padding=1)
 
 
 def _conv_block(layers: GraphAssembly, hp: HyperParameters, name: str, u: Source) -> Source:
@@ -222,9 +210,7 @@ def _block_shapes(name: str, n: int, n_hidden: int, n_values: int) -> Shapes:
         shapes |= {f"{layer}.0.conv1.0.weight": (inner, n_in, 1), f"{layer}.0.conv2.0.weight": (n_out, inner, 1)}
         shapes |= norm_shapes(f"{layer}.0.conv1.1", inner) | norm_shapes(f"{layer}.0.conv2.1", n_out)
         shapes |= norm_shapes(f"{layer}.1", n_out)
-    for layer, n_out, n_in in (("fc1", n_hidden, n), ("fc2", n, n_hidden)):
-        shapes |= _biased(f"{name}.mlp.{layer}_conv", (n_out, n_in, 1)) | norm_shapes(f"{name}.mlp.{layer}_bn", n_out)
-    return shapes
+    return shapes | mlp_shapes(f"{name}.mlp", n, n_hidden)
 
 
 def _biased(name: str, shape: tuple[int, ...]) -> Shapes:
