@@ -1,6 +1,14 @@
 """An option that would have no effect is refused by name, for every verb; nothing is ignored in silence."""
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from evsim.errors import RecordingError
+from evsim.evaluation.dataset import FindOptions
+from evsim.evaluation.datasets import npz
+from evsim.recordings import read_recording
+from evsim.recordings.options import ReadOptions
 
 STREAM = ("run", "--follow", "-")
 TRACE_VERBS = ("audit", "lint", "raster", "report")
@@ -103,3 +111,47 @@ def test_values_that_mean_nothing(evsim, option, value):
     code, _, err = evsim("run", option, value)
     assert code == 2
     assert option.lstrip("-").split("-")[0] in err
+
+
+def test_axes_say_how_the_images_of_a_set_stand(tmp_path):
+    pixels = np.arange(5 * 6 * 8 * 3, dtype=np.uint8).reshape(5, 6, 8, 3)
+    path = tmp_path / "set.npz"
+    np.savez(path, images=pixels.transpose(1, 2, 0, 3), labels=np.arange(5))  # H W B C
+    found = read_recording(path, axes="H W B C", index=2, normalise="none")
+    assert found.label == 2
+    np.testing.assert_allclose(found.image, pixels[2].transpose(2, 0, 1) / 255, rtol=1e-6)
+
+
+def test_axes_say_how_a_set_of_frames_stands(tmp_path):
+    frames = np.arange(5 * 4 * 2 * 6 * 8).reshape(5, 4, 2, 6, 8) % 3
+    path = tmp_path / "set.npz"
+    np.savez(path, x=frames.transpose(0, 1, 3, 4, 2), y=np.arange(5))
+    found = read_recording(path, axes="B T H W C", index=3)
+    assert found.label == 3
+    np.testing.assert_array_equal(found.frames, frames[3])
+
+
+def test_a_labelled_set_of_frames_is_read_by_its_axes(tmp_path):
+    frames = np.arange(3 * 4 * 2 * 6 * 8).reshape(3, 4, 2, 6, 8) % 3
+    path = tmp_path / "frames.npz"
+    np.savez(path, frames=frames.transpose(0, 1, 3, 4, 2), labels=np.arange(3))
+    [_, second, _] = npz.find(path, FindOptions()).items
+    for axes in ("B T H W C", "T H W C"):
+        np.testing.assert_array_equal(npz.read(second, ReadOptions(axes=axes)).frames, frames[1])
+    for axes in ("T B H W C", "B H W C"):
+        with pytest.raises(RecordingError, match=f"--axes {axes}: expected B, the recordings, first, and T"):
+            npz.read(second, ReadOptions(axes=axes))
+
+
+@pytest.mark.parametrize("name", ["image.png", "images-idx3-ubyte", "image.npz"])
+def test_axes_mean_nothing_to_an_image(tmp_path, name):
+    path, pixels = tmp_path / name, np.arange(48, dtype=np.uint8).reshape(6, 8)
+    if name.endswith("png"):
+        Image.fromarray(pixels).save(path)
+    elif name.endswith("npz"):
+        np.savez(path, x=pixels[None], y=[1])
+    else:
+        path.write_bytes(b"\0\0\x08\x03" + np.array([1, 6, 8], ">u4").tobytes() + pixels.tobytes())
+    axes = "T C H W" if name.endswith("npz") else "H W"
+    with pytest.raises(RecordingError, match="--axes"):
+        read_recording(path, axes=axes)

@@ -64,6 +64,10 @@ def _structured(path, rows: np.ndarray, what: str) -> RawEvents:
 
 def image_of(path, image: np.ndarray, options: ReadOptions, what: str, label=None) -> ImageRecording:
     """A still image, channels first, resized and normalised as the options say."""
+    if options.axes is not None:
+        raise RecordingError(
+            f"{path}: --axes {options.axes} is for arrays whose axes have no names; {what} is an image"
+        )
     axes = options.layout if options.layout in ("chw", "hwc") else _image_axes(path, image, what)
     if image.ndim != len(axes):
         raise RecordingError(f"{path}: {what} has shape {list(image.shape)}; expected {len(axes)} axes ({axes})")

@@ -58,7 +58,7 @@ def batch_of(path, array: np.ndarray, options: ReadOptions, what: str, labels=No
     if "T" in axes:
         note = f"its axes were read as {' '.join(axes)}" + ("" if options.axes else "; --axes names others")
         return [FrameRecording(f, layout, single_label(label), (note,)) for f, label in zip(ordered, each, strict=True)]
-    channels_first = ReadOptions(**{**vars(options), "layout": "chw"})
+    channels_first = replace(options, layout="chw", axes=None)
     return [
         _image(path, image[0], channels_first, f"{layout} {array.dtype}", label)
         for image, label in zip(ordered, each, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from evsim.errors import RecordingError
 from evsim.evaluation.dataset import Dataset, FindOptions, Item
 from evsim.evaluation.labelled_images import NPZ_KEYS, file_stamp, find_images, read_image
+from evsim.recordings.axes import arrange_axes, parse_axes
 from evsim.recordings.check import check
 from evsim.recordings.discover import one_line
 from evsim.recordings.entries import is_hidden
@@ -48,7 +49,18 @@ def read(item: Item, options: ReadOptions) -> Recording:
     frames, _ = _load(item.path, file_stamp(item.path))
     where = f"{item.path}::{item.index}"
     layout = f"npz array 'frames' {list(frames.shape)}"
-    return check(where, FrameRecording(frames[item.index], layout, item.label), options)
+    one, notes = frames[item.index], ()
+    if options.axes is not None:
+        one, notes = _arranged(where, one, options.axes), (f"its axes were read as {options.axes}",)
+    return check(where, FrameRecording(one, layout, item.label, notes), options)
+
+
+def _arranged(where: str, frames: np.ndarray, text: str) -> np.ndarray:
+    """One recording as [T, C, H, W], its axes named with those of the whole array or without the first."""
+    axes = parse_axes(text).removeprefix("B")
+    if "T" not in axes or "B" in axes:
+        raise RecordingError(f"{where}: --axes {text}: expected B, the recordings, first, and T, as in 'B T H W C'")
+    return arrange_axes(where, frames, axes, "the array 'frames'")[0]
 
 
 def _are_frames(names: list[str]) -> bool:

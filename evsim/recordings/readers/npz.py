@@ -19,7 +19,7 @@ from evsim.recordings.entries import is_hidden
 from evsim.recordings.field_names import columns_of, parse_name
 from evsim.recordings.image_sets import image_of_set, split_of
 from evsim.recordings.options import ReadOptions
-from evsim.recordings.recording import ImageRecording
+from evsim.recordings.recording import FrameRecording, ImageRecording
 from evsim.recordings.safe_npy import MAX_BYTES, npy_header, read_npy
 from evsim.recordings.stated_sensor import stated_sensor
 
@@ -84,12 +84,18 @@ def _splits(keys: list[str]) -> dict[str, tuple[str, str | None]]:
     return found
 
 
-def _one_of_set(path: Path, archive: zipfile.ZipFile, splits: dict, options: ReadOptions) -> ImageRecording:
+def _one_of_set(
+    path: Path, archive: zipfile.ZipFile, splits: dict, options: ReadOptions
+) -> ImageRecording | FrameRecording:
     split, number, notes = split_of(path, list(splits), options.index)
     images_key, labels_key = splits[split]
     images = _member(path, archive, images_key)
     labels = _member(path, archive, labels_key) if labels_key else None
-    return image_of_set(path, images, labels, replace(options, index=number), f"npz array {images_key!r}", notes)
+    options, what = replace(options, index=number), f"npz array {images_key!r}"
+    if options.axes is None and images.ndim in (3, 4):
+        return image_of_set(path, images, labels, options, what, notes)
+    found = recording_of(path, images, options, what, labels)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _kind(path: Path, archive: zipfile.ZipFile, keys: list[str], columns, layout: str | None) -> str:
