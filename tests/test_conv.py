@@ -129,6 +129,21 @@ def test_sums_and_counts_equal_a_dense_convolution(window, groups, seed, kind):
     assert counts == expected_counts
 
 
+@pytest.mark.parametrize("width", [5, 16, 63, 64, 66, 129, 150])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 1, 0), (5, 1, 4), (3, 2, 1), (1, 1, 0)])
+@pytest.mark.parametrize("density", [0.002, 0.1, 1.0])
+def test_wide_maps_are_listed_many_pixels_at_a_time(rng, width, kernel, stride, padding, density):
+    window = Window(6, width, kernel=kernel, stride=stride, padding=padding)
+    weight = dyadic(rng, 3, 2, kernel, kernel)
+    spikes = random_spikes(rng, 6 * width * 2, density)
+    value, touched, counts = project(conv(weight, window), spikes)
+    x = spikes.to_dense(6 * width * 2).reshape(6, width, 2)
+    expected_counts, reached = naive.conv2d_counts(x, weight.shape, stride, padding, 1)
+    np.testing.assert_array_equal(value, naive.conv2d(x, weight, stride, padding))
+    np.testing.assert_array_equal(touched, reached)
+    assert counts == expected_counts
+
+
 @needs_jit
 def test_float_weights_agree_up_to_the_order_of_summation(rng):
     window = Window(9, 7, kernel=3, padding=1)

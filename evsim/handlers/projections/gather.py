@@ -260,11 +260,12 @@ def _tile(number, out_height, out_width):
     return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
 
 
-@kernel(error_model="numpy", forceinline=True)
-def _list_calls(start, window, layout, tile, place, calls, n_events):
+@kernel(error_model="numpy")
+def _list_calls(start, window, layout, tile, place, calls, n_events, room):
     """The pixels of a tile that have events in one block, as (begin, end, origin, place of the sums); how many.
 
-    `n_events` grows by the events of each pixel of the tile.
+    `n_events` grows by the events of each pixel of the tile. Pixels whose kernel columns lie inside the map are
+    compared many at a time (in `room`, a mask and a list) where their cells are neighbours, all others one by one.
     """
     height, width, _, out_width, _, _, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x = window
     n_groups, n_in, n_out, span, n_cells, _ = layout
@@ -272,31 +273,53 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
     n_pixel_cells, which = n_groups * n_cells, group * n_cells + cell
     within = which * (n_in // n_cells)
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
-    n = 0
+    x_shift, (mask, positions) = tap_col * dilation_x - padding_x, room
+    are_neighbours = stride_x == 1 and n_pixel_cells == 1
+    first_inside = max(x_begin, -x_shift)
+    n_inside = max(0, min(x_stop, width - span + 1 - x_shift) - first_inside) if are_neighbours else 0
+    n = np.int64(0)
     for y_out in range(y_begin, y_end):
         y = y_out * stride_y + tap_row * dilation_y - padding_y
         if y < 0 or y >= height:
             continue
-        x_shift = tap_col * dilation_x - padding_x
         x, x_last = x_begin * stride_x + x_shift, (x_stop - 1) * stride_x + x_shift
         x_first, x_end = min(max(x, 0), width), max(min(x_last + span, width), 0)
         if start[(y * width + x_first) * n_pixel_cells] == start[(y * width + x_end) * n_pixel_cells]:
             continue  # the whole row of the tile is silent
-        pixel = y_out * out_width + x_begin - pixel_0
-        in_tile = (y_out - y_begin) * (x_stop - x_begin)
-        for i in range(x_stop - x_begin):
-            x = (x_begin + i) * stride_x + x_shift
+        pixel, in_tile = y_out * out_width - pixel_0, (y_out - y_begin) * (x_stop - x_begin) - x_begin
+        if n_inside > 0:
+            begins = start[y * width + first_inside + x_shift :]
+            ends, counts = begins[span:], n_events[in_tile + first_inside :]
+            for i in range(n_inside):
+                mask[i] = ends[i] != begins[i]
+                counts[i] += ends[i] - begins[i]
+            mask[n_inside : n_inside + lanes.LANES] = 0
+            n_listed = lanes.list_nonzero(mask, n_inside, 0, positions, 0)
+            for listed in range(n_listed):
+                i = positions[listed]
+                call = calls[n + listed]
+                call[0], call[1] = begins[i], ends[i]
+                call[2] = (y * width + first_inside + x_shift + i) * n_in
+                call[3] = (pixel + first_inside + i) * n_out
+            n += n_listed
+        x_out = x_begin
+        while x_out < x_stop:
+            if x_out == first_inside:
+                x_out += n_inside
+                if n_inside > 0:
+                    continue
+            x = x_out * stride_x + x_shift
             x_first, x_end = max(x, 0), min(x + span, width)
-            if x_first >= x_end:
-                continue
-            begin = start[(y * width + x_first) * n_pixel_cells + which]
-            end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
-            call = calls[n]
-            call[0], call[1] = begin, end
-            call[2] = (y * width + x) * n_groups * n_in + within
-            call[3] = ((pixel + i) * n_groups + group) * n_out
-            n_events[in_tile + i] += end - begin
-            n += begin < end
+            if x_first < x_end:
+                begin = start[(y * width + x_first) * n_pixel_cells + which]
+                end = start[(y * width + x_end - 1) * n_pixel_cells + which + 1]
+                call = calls[n]
+                call[0], call[1] = begin, end
+                call[2] = (y * width + x) * n_groups * n_in + within
+                call[3] = ((pixel + x_out) * n_groups + group) * n_out
+                n_events[in_tile + x_out] += end - begin
+                n += begin < end
+            x_out += 1
     return n
 
 
@@ -304,15 +327,16 @@ def _list_calls(start, window, layout, tile, place, calls, n_events):
 def _touch(tile, out_width, n_events, touched):
     """Mark the pixels that have events; how many they are, and their events."""
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
-    n_touched, n_all, i = 0, 0, 0
+    n_touched, n_all, size = 0, 0, x_stop - x_begin
     for y_out in range(y_begin, y_end):
-        for x_out in range(x_begin, x_stop):
-            if n_events[i] > 0:
-                touched[y_out * out_width + x_out - pixel_0] = 1
-                n_touched += 1
-                n_all += n_events[i]
-                n_events[i] = 0
-            i += 1
+        first = y_out * out_width + x_begin - pixel_0
+        row, counts = touched[first : first + size], n_events[(y_out - y_begin) * size :]
+        for i in range(size):  # no branch: many at a time
+            has_events = counts[i] > 0
+            row[i] |= has_events
+            n_touched += has_events
+            n_all += counts[i]
+            counts[i] = 0
     return n_touched, n_all
 
 
@@ -363,7 +387,8 @@ def gather_tiles(gathering, tiles, value, touched):
     n_passes = max(1, n_planes)
     calls = np.empty((n_blocks, n_passes, _TILE_PIXELS, 4), np.int64)
     n_calls = np.empty((n_blocks, n_passes), np.int64)
-    n_events, ignored = np.zeros(_TILE_PIXELS, np.int64), np.zeros(_TILE_PIXELS, np.int64)
+    n_events, ignored = np.zeros(_TILE_PIXELS, np.int32), np.zeros(_TILE_PIXELS, np.int32)
+    room = np.empty(_TILE_PIXELS + lanes.LANES, np.uint8), np.empty(_TILE_PIXELS + lanes.LANES, np.int32)
     passed, passed_payload = (plane_address, payload[:0]) if n_planes else (address, payload)
     n_added, n_units, n_graded, n_touched = 0, 0.0, 0, 0
     for number in range(tiles[0], tiles[1]):
@@ -373,14 +398,14 @@ def gather_tiles(gathering, tiles, value, touched):
                 tap, cell = block // n_cells, block % n_cells
                 place = (group, cell, tap // (tap_columns // span), tap % (tap_columns // span) * span)
                 listed = calls[block, 0]
-                n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events)
+                n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events, room)
                 if payload.size:
                     units, graded = _weigh(payload, listed, n_listed)
                     n_units += units
                     n_graded += graded
                 for b in range(n_planes):
                     listed = calls[block, b]
-                    n_calls[block, b] = _list_calls(plane_start[b], window, layout, tile, place, listed, ignored)
+                    n_calls[block, b] = _list_calls(plane_start[b], window, layout, tile, place, listed, ignored, room)
             pixels, events = _touch(tile, out_width, n_events, touched)
             if events == 0:
                 continue
