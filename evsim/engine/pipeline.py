@@ -49,15 +49,15 @@ def overlap(turn: Turn, queues: Sequence[EventQueue], threads: int) -> list[list
     sent: list[list[Sent]] = [[] for _ in queues]
 
     def work() -> None:
-        stage = -1
-        while (place := schedule.take(stage)) is not None:
+        place = schedule.take()
+        while place is not None:
             stage = schedule.stages[place]
             try:
                 sent[place].append(turn(queues[place]))
             except BaseException:
                 schedule.stop()
                 raise
-            schedule.give(place)
+            place = schedule.exchange(place, stage)
 
     with ThreadPoolExecutor(threads, "evsim") as pool:
         done, _ = wait([pool.submit(work) for _ in range(threads)])
@@ -83,30 +83,29 @@ class _Schedule:
         self._queues = queues
         self.stages = [_next_stage(queue) for queue in queues]
         self._is_running = [False] * len(queues)
+        self._n_left = sum(stage != math.inf for stage in self.stages)
+        self._free = self._find_free()
         self._is_stopped = False
         self._moved = Condition()
 
-    def take(self, last_stage: float) -> int | None:
+    def take(self, last_stage: float = -1) -> int | None:
         """Wait for a step that is free to go, and mark it as running; None when all have ended.
 
         One at `last_stage` comes first, whose weights are still in this thread's cache; then the earliest stage.
         """
         with self._moved:
-            while not self._is_stopped and any(stage != math.inf for stage in self.stages):
-                free = self._free()
-                if free:
-                    place = min(free, key=lambda place: (self.stages[place] != last_stage, self.stages[place]))
-                    self._is_running[place] = True
-                    return place
-                self._moved.wait()
-        return None
+            return self._take(last_stage)
 
-    def give(self, place: int) -> None:
-        """A turn has ended."""
+    def exchange(self, place: int, stage: float) -> int | None:
+        """The turn of `place` at `stage` has ended: `take` another."""
         with self._moved:
-            self.stages[place] = _next_stage(self._queues[place])
             self._is_running[place] = False
-            self._moved.notify_all()
+            self.stages[place] = _next_stage(self._queues[place])
+            self._n_left -= self.stages[place] == math.inf
+            self._free = self._find_free()
+            if len(self._free) > 1 or not self._n_left:
+                self._moved.notify_all()
+            return self._take(stage)
 
     def stop(self) -> None:
         """Nobody takes a turn any more."""
@@ -114,12 +113,26 @@ class _Schedule:
             self._is_stopped = True
             self._moved.notify_all()
 
-    def _free(self) -> list[int]:
+    def _take(self, last_stage: float) -> int | None:
+        while not self._free and self._n_left and not self._is_stopped:
+            self._moved.wait()
+        if self._is_stopped or not self._n_left:
+            return None
+        place = next((place for place in self._free if self.stages[place] == last_stage), None)
+        if place is None:
+            place = min(self._free, key=self.stages.__getitem__)
+        self._free.remove(place)
+        self._is_running[place] = True
+        return place
+
+    def _find_free(self) -> list[int]:
+        """Steps whose stage all earlier steps have left, and which nobody runs."""
         free, first_taken = [], math.inf
         for place, stage in enumerate(self.stages):
-            if stage < first_taken and not self._is_running[place]:
-                free.append(place)
-            first_taken = min(first_taken, stage)
+            if stage < first_taken:
+                first_taken = stage
+                if not self._is_running[place]:
+                    free.append(place)
         return free
 
 
