@@ -35,7 +35,7 @@ def kernel(function: Callable | None = None, **options) -> Callable:
     """
     if function is None:
         return lambda function: kernel(function, **options)
-    return compiled(function, _shared_sources(), nogil=True, **options)
+    return compiled(function, _shared_sources(), nogil=True, no_cfunc_wrapper=True, **options)
 
 
 def _shared_sources() -> str:

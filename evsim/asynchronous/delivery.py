@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.asynchronous.columns import (
     DELIVERIES,
@@ -39,7 +40,7 @@ _GATE, _SUM, _PASS, _MULTIPLY = int(Kind.GATE), int(Kind.SUM), int(Kind.PASS), i
 _MULTIPLY_MAP, _MEAN_SPIKES = int(Kind.MULTIPLY_MAP), int(Kind.MEAN_SPIKES)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _reach(h, port, address, payload, m):
     """What a handler that is no projection does with one event."""
     kind = m.acts[h + KIND]
@@ -67,7 +68,7 @@ def _reach(h, port, address, payload, m):
         m.acts[h + HAS_SPIKED] = 1
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _to_all(source, address, payload, m):
     """The event to every handler that listens, then what those passed on, in the order in which they did."""
     m.relayed[0], m.relayed[1], m.relayed[2] = source, address, payload
@@ -85,7 +86,7 @@ def _to_all(source, address, payload, m):
                 _reach(h, port, address, payload, m)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def deliver(e, m):
     """Deliver spike e: a neuron's, or an input event's."""
     m.now[DELIVERIES] += 1

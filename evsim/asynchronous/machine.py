@@ -12,7 +12,7 @@ import numpy as np
 from numba import config, types
 from numba.extending import intrinsic, overload
 
-from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.asynchronous.columns import ACT_SIZE, READING_SIZE
 
 __all__ = ["Machine", "as_value", "data", "machine"]
@@ -104,7 +104,7 @@ def _choose_value(like, number):
     return lambda like, number: np.int32(number)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def machine(t, s):
     """The machine of some tables and a state."""
     return Machine(

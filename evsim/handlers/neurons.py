@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from evsim.arithmetic import lanes
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import Fixing, rounded
 from evsim.arithmetic.whole_lanes import charge, fire
@@ -297,7 +298,7 @@ def IF(name, current, shape, axes, v_threshold=1.0, v_reset=0.0, **options) -> P
     return Population(name, current, shape, axes, v_threshold, v_reset=v_reset, rate=1.0, leak=0, **options)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _catch_up(n_missed, bias, rate, constants, v):
     """Iterate the steps a sleeping place missed, under its bias alone."""
     for _ in range(n_missed):
@@ -305,7 +306,7 @@ def _catch_up(n_missed, bias, rate, constants, v):
             v[j] = charge(v[j], bias[j], rate[j], constants)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
     n_missed_in_all = 0
@@ -321,7 +322,7 @@ def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     return n_missed_in_all
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _count_touched(touched, place, most):
     """Touched places in a row from `place` on, `most` at most: one loop for all pays where channels are few."""
     n = 0

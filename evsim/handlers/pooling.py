@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evsim.arithmetic import lanes
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import Claim, Fixing, moved
 from evsim.engine.current import Current, CurrentRows
@@ -254,7 +255,7 @@ class _Seen(NamedTuple):
         return _Seen(*spans, *counts, window.strides[0], window.paddings[0], window.dilations)
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _mark_row(address, event, y, seen, n_channels, row):
     """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
     n_rows, n_columns = seen.n_rows[y], seen.n_columns

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import FINEST, Claim, Fixing
 from evsim.arithmetic.whole_lanes import scaled
@@ -305,7 +306,7 @@ def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
     return total, n_ands
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _write_output(scale, sums, target):
     """target += scale * sums; the sums are cleared."""
     for j in range(sums.size):
@@ -355,7 +356,7 @@ def _keys_and_values_first(
     return n_pairs, n_added, n_added, n_written
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _list_by_channel(shape, head, k_start, k_channel, start, token_of):
     """The tokens that hold each key channel of one head: ``token_of[start[i]:start[i + 1]]``."""
     n_tokens, n_heads, n = shape

@@ -10,6 +10,7 @@ from numba import types
 from numba.extending import overload
 
 from evsim.arithmetic import lanes
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import Fixing
 from evsim.engine.current import Current, CurrentRows
@@ -248,7 +249,7 @@ class FormPopulation(Population):
         )
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _update(c, x_row, bias, low, high, v, w, sent):
     """One step of the neurons of a place; whether one of them might fire on its own at the next."""
     n_restless = np.int32(0)
@@ -272,7 +273,7 @@ def _update(c, x_row, bias, low, high, v, w, sent):
     return n_restless > 0
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _update_one(c, j, x, v, w):
     """One step of neuron j of a place; what it sends."""
     if w is None:
@@ -284,7 +285,7 @@ def _update_one(c, j, x, v, w):
     return s
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _catch_up(c, n_missed, bias, awake, v, w):
     """Iterate the silent steps that a calm place missed; its sleepless neurons missed none."""
     for _ in range(n_missed):
@@ -305,7 +306,7 @@ def _choose_row(states, place):
     return lambda states, place: states[place]
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _count_biased(bias, awake):
     """Neurons with a bias, and those of them that are sleepless."""
     n_biased, n_sleepless = 0, 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import FINEST, Claim, Fixing, rounded
 from evsim.arithmetic.whole_lanes import rescaled
@@ -167,7 +168,7 @@ def _take_operand(y, bias, source_of, operand):
         flat[place] = values[source] + bias[place] if source >= 0 else bias[place]
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _add_rows(operand, row, begin, end, total):
     """total = the sum of the rows named by row[begin:end], eight at a time."""
     total[:] = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import FINEST, Claim, Fixing, check_payload
 from evsim.arithmetic.whole_lanes import scaled
@@ -169,7 +170,7 @@ class IntegerProduct(SpikeProduct):
     _counts_masks = False
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _sum_row(b, row, sizes, rows, columns, sums):
     """sums += the products of one row; pairs, units, pairs whose product is not 1."""
     start, inner, value = rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 
 __all__ = ["by_tap", "spread"]
@@ -88,7 +89,7 @@ def _spread(address, payload, window, n_channels, touched, flat):
     return n_added, n_units, n_graded
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _take_place(address, payload, begin, first, channels, row, present):
     """The channels of the events of one input place, and their payloads as a row; how many they are."""
     n = 0
@@ -101,7 +102,7 @@ def _take_place(address, payload, begin, first, channels, row, present):
     return n
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _output(place, tap, window, axis):
     """The output row (or column) that meets an input one at a tap; -1: none does."""
     n_out, stride, padding, dilation = window[2 + axis], window[6 + axis], window[8 + axis], window[10 + axis]
@@ -110,7 +111,7 @@ def _output(place, tap, window, axis):
     return out if shifted >= 0 and out < n_out and out * stride == shifted else -1
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _add_lanes(row, present, flat, tap, at):
     """The events of one place through one tap, all channels in vectors; lanes without an event add 0."""
     weights, value, seen = flat
@@ -120,7 +121,7 @@ def _add_lanes(row, present, flat, tap, at):
         seen[at + channel] |= present[channel]
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _add_events(channels, n, row, flat, tap, at):
     """The same one by one."""
     weights, value, seen = flat
@@ -130,7 +131,7 @@ def _add_events(channels, n, row, flat, tap, at):
         seen[at + channel] = 1
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _weigh(payload, begin, end):
     """The sum of the sizes of the events, and those of a payload other than 1."""
     n_units, n_graded = 0.0, 0

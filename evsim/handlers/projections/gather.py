@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evsim.arithmetic import lanes
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import add_rows
 
@@ -206,7 +207,7 @@ def _index_cells(address, cell_size, start):
     start[start.size - 1] = event
 
 
-@kernel
+@inner_kernel
 def index_step(gathering, begin, end):
     """The gathering of the events from `begin` to `end`: of one step out of several in a row."""
     start, address, payload, weights, layout, window, planes = gathering
@@ -252,7 +253,7 @@ def bands(out_height: int, out_width: int, n_pixels: int) -> np.ndarray:
     return np.array(cut, np.int64)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _tile(number, out_height, out_width):
     """First and last + 1 row and column of one tile: some whole rows, or a part of a long one."""
     n_rows, n_tiles_row = max(1, _TILE_PIXELS // out_width), (out_width + _TILE_PIXELS - 1) // _TILE_PIXELS
@@ -260,7 +261,7 @@ def _tile(number, out_height, out_width):
     return y, min(out_height, y + n_rows), x, min(out_width, x + _TILE_PIXELS)
 
 
-@kernel(error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _list_calls(start, window, layout, tile, place, calls, n_events, room):
     """The pixels of a tile that have events in one block, as (begin, end, origin, place of the sums); how many.
 
@@ -323,7 +324,7 @@ def _list_calls(start, window, layout, tile, place, calls, n_events, room):
     return n
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _touch(tile, out_width, n_events, touched):
     """Mark the pixels that have events; how many they are, and their events."""
     y_begin, y_end, x_begin, x_stop, pixel_0 = tile
@@ -340,7 +341,7 @@ def _touch(tile, out_width, n_events, touched):
     return n_touched, n_all
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _weigh(payload, calls, n_calls):
     """The sum of the sizes of the listed events, and those of a payload other than 1."""
     n_units, n_graded = 0.0, 0
@@ -351,7 +352,7 @@ def _weigh(payload, calls, n_calls):
     return n_units, n_graded
 
 
-@kernel(error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel, shift, value):
     """Let the pixels of a tile pass over one block."""
     for i in range(n_calls):
