@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numba import njit
 
 from evsim.arithmetic import lanes, whole_lanes
 from evsim.arithmetic.fixed_point import fix
@@ -260,8 +261,9 @@ def test_neurons_by_vector_and_by_number_agree(dtype, seed, rate):
     assert not value.any()
 
 
-def _fire(*args):
-    return whole_lanes._fire_whole(*args)
+@njit
+def _fire(value, bias, v, constants, clears, begin, end, first, fired, n):
+    return whole_lanes._fire_whole(value, bias, v, constants, clears, begin, end, first, fired, n)
 
 
 # --- silence, sleeping ------------------------------------------------------------------------------------------------

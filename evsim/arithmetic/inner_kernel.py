@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 
-from numba import _dynfunc, njit
+from numba import _dynfunc, config, njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
@@ -74,4 +75,18 @@ def inner_kernel(function: Callable | None = None, **options) -> Callable:
     """
     if function is None:
         return lambda function: inner_kernel(function, **options)
-    return njit(nogil=True, **INNER, **options)(function)
+    inner = njit(nogil=True, **INNER, **options)(function)
+    if not config.DISABLE_JIT:
+        inner.__class__ = _of_plain_types(type(inner))
+    return inner
+
+
+@cache
+def _of_plain_types(kind: type) -> type:
+    """The class of a dispatcher to which a constant is a number as any other, and not a type of its own."""
+
+    class OfPlainTypes(kind):
+        def get_call_template(self, args, kws):
+            return super().get_call_template([types.unliteral(arg) for arg in args], kws)
+
+    return OfPlainTypes

@@ -25,6 +25,7 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.positions import PositionList
 from evsim.arithmetic.vectors import INT, address_of, check_contiguous, load, spread, store
 
@@ -227,7 +228,7 @@ def _fire_by_vector(typingctx, value, bias, v, constants, clears, begin, end, fi
 _fire_by_vector.py_func = getattr(_fire_by_number, "py_func", _fire_by_number)
 
 
-@njit(nogil=True, error_model="numpy", forceinline=True)
+@inner_kernel(error_model="numpy", forceinline=True)
 def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired, n):
     rest = end - (end - begin) % LANES
     n = _fire_by_vector(value, bias, v, constants, clears, begin, rest, first, fired, n)

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from evsim.arithmetic import lanes
+from evsim.arithmetic.inner_kernel import INNER, inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.positions import PositionList
 from evsim.arithmetic.vectors import INT, WORD, address_of, check_contiguous, load, spread, store
@@ -121,7 +122,7 @@ def _add_rows_by_vector(typingctx, weights, first, address, payload, begin, end,
     return types.void(weights, n, address, payload, n, n, n, target, n, n, n), _add_rows_in_registers
 
 
-@njit(nogil=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _add_long_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift):
     """As `_add_whole_rows`, into int64: the sums of a real-valued image."""
     for event in range(begin, end):
@@ -146,7 +147,7 @@ def _plain(kernel):
     return getattr(kernel, "py_func", kernel)
 
 
-@overload(add_rows, inline="always")
+@overload(add_rows, inline="always", jit_options=INNER)
 def _choose_adder(weights, first, address, payload, begin, end, origin, target, at, width, shift):
     if isinstance(weights.dtype, types.Float):
 
@@ -185,7 +186,7 @@ def scaled(scale, total):
     return scale * np.float32(total) if isinstance(scale, np.floating) else int(scale) * int(total)
 
 
-@overload(scaled, inline="always")
+@overload(scaled, inline="always", jit_options=INNER)
 def _choose_scaling(scale, total):
     if isinstance(scale, types.Float):
         return lambda scale, total: scale * np.float32(total)
@@ -199,7 +200,7 @@ def rescaled(scale, total, shift):
     return (int(scale) * int(total) + (1 << shift - 1)) >> shift
 
 
-@overload(rescaled, inline="always")
+@overload(rescaled, inline="always", jit_options=INNER)
 def _choose_rescaling(scale, total, shift):
     if isinstance(scale, types.Float):
         return lambda scale, total, shift: scale * total
@@ -219,7 +220,7 @@ def charge(v, x, rate, constants):
     return int(v) + (((int(x) - int(v) + int(constants[1])) * int(rate)) >> int(constants[3]))
 
 
-@overload(charge, inline="always")
+@overload(charge, inline="always", jit_options=INNER)
 def _choose_charge(v, x, rate, constants):
     if isinstance(v, types.Float):
 
@@ -234,7 +235,7 @@ def _choose_charge(v, x, rate, constants):
     return charge_whole
 
 
-@njit(nogil=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _fire_by_number(value, bias, v, constants, clears, begin, end, first, fired, n):
     """As `lanes.fire`, in whole numbers: h = v + ((value + bias - v + v_reset) * rate >> r)."""
     v_threshold, v_reset, rate, shift = constants
@@ -302,7 +303,7 @@ def _firing(is_shift):
 _fire_by_shift, _fire_by_product = _firing(True), _firing(False)
 
 
-@njit(nogil=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired, n):
     rest = end - (end - begin) % (_BYTES // v.itemsize)
     if constants[2] == 1:
@@ -323,7 +324,7 @@ def fire(value, bias, v, constants, clears, begin, end, first, fired, n):
     return _plain(kernel)(value, bias, v, constants, clears, begin, end, first, fired, n)
 
 
-@overload(fire, inline="always")
+@overload(fire, inline="always", jit_options=INNER)
 def _choose_firing(value, bias, v, constants, clears, begin, end, first, fired, n):
     if isinstance(v.dtype, types.Float):
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import config, types
 from numba.extending import intrinsic, overload
 
-from evsim.arithmetic.inner_kernel import inner_kernel
+from evsim.arithmetic.inner_kernel import INNER, inner_kernel
 from evsim.asynchronous.columns import ACT_SIZE, READING_SIZE
 
 __all__ = ["Machine", "as_value", "data", "machine"]
@@ -97,7 +97,7 @@ def as_value(like, number):
     return np.float32(number) if isinstance(like, np.floating) else np.int32(number)
 
 
-@overload(as_value, inline="always")
+@overload(as_value, inline="always", jit_options=INNER)
 def _choose_value(like, number):
     if isinstance(like, types.Float):
         return lambda like, number: np.float32(number)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from evsim.arithmetic.inner_kernel import inner_kernel
+from evsim.arithmetic.inner_kernel import INNER, inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import charge
 from evsim.asynchronous.columns import (
@@ -62,7 +62,7 @@ def needed(v, bias, constants):
     return np.int32(min(max(need, -_LARGEST), _LARGEST))
 
 
-@overload(needed, inline="always")
+@overload(needed, inline="always", jit_options=INNER)
 def _choose_needed(v, bias, constants):
     if isinstance(v, types.Float):
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from evsim.arithmetic.inner_kernel import inner_kernel
+from evsim.arithmetic.inner_kernel import INNER, inner_kernel
 from evsim.asynchronous.columns import (
     ACS,
     COMPARISONS,
@@ -45,7 +45,7 @@ def quotient(total, n, by, is_rounded, like):
     return (total + n // 2) // n
 
 
-@overload(quotient, inline="always")
+@overload(quotient, inline="always", jit_options=INNER)
 def _choose_quotient(total, n, by, is_rounded, like):
     if isinstance(like, types.Float):
         return lambda total, n, by, is_rounded, like: np.float32(total / n)
@@ -70,7 +70,7 @@ def _moved(total, by, like):
     return int(total) << int(by) if by >= 0 else (int(total) + (1 << (-int(by) - 1))) >> -int(by)
 
 
-@overload(_moved, inline="always")
+@overload(_moved, inline="always", jit_options=INNER)
 def _choose_moved(total, by, like):
     if isinstance(like, types.Float):
         return lambda total, by, like: np.float32(total)
@@ -85,7 +85,7 @@ def rescaled_change(scale, old, new, shift):
     return ((int(scale) * int(new) + half) >> int(shift)) - ((int(scale) * int(old) + half) >> int(shift))
 
 
-@overload(rescaled_change, inline="always")
+@overload(rescaled_change, inline="always", jit_options=INNER)
 def _choose_change(scale, old, new, shift):
     if isinstance(scale, types.Float):
         return lambda scale, old, new, shift: np.float32(scale * (new - old))

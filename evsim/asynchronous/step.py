@@ -186,7 +186,7 @@ def _choose(m):
     while n < m.group_size and m.now[N_WAITING] > 0:
         e = pop(m)
         if e < m.n_neurons:
-            r = m.population_of[e]
+            r = np.int64(m.population_of[e])
             owner = m.readings[r + OWNER]
             m.flags[e] &= ~QUEUED
             m.acts[owner + QUEUE_OPS] += 1
@@ -217,7 +217,7 @@ def _send(n, m):
         e = m.group[k]
         deliver(e, m)
         if m.refires and m.commits_at_crossing and e < m.n_neurons:  # what came while it waited may be enough again
-            r = m.population_of[e]
+            r = np.int64(m.population_of[e])
             touch(r, (e - m.readings[r + X_AT]) // m.readings[r + N_CHANNELS], True, m)
 
 
