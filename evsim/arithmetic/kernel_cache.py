@@ -10,19 +10,39 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import sha256
 
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
-__all__ = ["compiled", "kept_in", "why_not_kept"]
+from evsim.arithmetic.claims import Claims
+
+__all__ = ["compiled", "kept_in", "sharing", "why_not_kept"]
 
 _DIGEST_BYTES = 32
 _NOT_KEPT, _DAMAGED = "not kept", "damaged"
 _said: dict[str, str] = {}
 _folders: set[str] = set()
+_sharing: Callable[[], Claims | None] | None = None
+
+
+@contextmanager
+def sharing(claims: Callable[[], Claims | None]) -> Iterator[None]:
+    """While it is entered, other processes may compile some of what this one needs.
+
+    Parameters
+    ----------
+    claims : callable
+        Called whenever a kernel is not kept yet; None where there is nobody to share with.
+    """
+    global _sharing
+    before, _sharing = _sharing, claims
+    try:
+        yield
+    finally:
+        _sharing = before
 
 
 def compiled(function: Callable, stamp: object, **options) -> Callable:
@@ -76,6 +96,11 @@ class CheckedFiles(IndexDataCacheFile):
     def __init__(self, cache_path: str, filename_base: str, stamps: tuple[IndexDataCacheFile, object]) -> None:
         super().__init__(cache_path, filename_base, None)
         self._numbas, self._stamp = stamps
+
+    @property
+    def name(self) -> str:
+        """Of the function, unlike that of any other."""
+        return self._index_path
 
     def save(self, key, data) -> None:
         """Two processes may have given one name to the code for two signatures: the key goes along."""
@@ -139,6 +164,14 @@ def _forgiving(kind: type) -> type:
 
     class Forgiving(kind):
         def _load_overload(self, sig, target_context):
+            found = self._load_kept(sig, target_context)
+            if found is None and self._enabled and _sharing is not None:
+                claims = _sharing()
+                if claims is not None and claims.take_or_wait(self._cache_file.name, sig):
+                    found = self._load_kept(sig, target_context)
+            return found
+
+        def _load_kept(self, sig, target_context):
             try:
                 return super()._load_overload(sig, target_context)
             except Exception:  # sound, but nothing this interpreter can load
@@ -146,11 +179,16 @@ def _forgiving(kind: type) -> type:
                 return None
 
         def _save_overload(self, sig, data):
+            claims = None if _sharing is None else _sharing()
             try:
-                super()._save_overload(sig, data)
+                with nullcontext() if claims is None else claims.saving():
+                    super()._save_overload(sig, data)
             except OSError as error:
                 self.disable()
                 _say_not_kept(error)
+            finally:
+                if claims is not None:
+                    claims.finish(self._cache_file.name, sig)
 
     return Forgiving
 

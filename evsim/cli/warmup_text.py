@@ -8,7 +8,9 @@ import typer
 from numba import config
 
 from evsim.arithmetic.kernel_cache import kept_in, why_not_kept
+from evsim.loading.compiled_together import compiled_together
 from evsim.loading.warm_up import WarmedUp, warm_up_families
+from evsim.networks import families
 from evsim.plain_text import plain
 
 __all__ = ["print_warm_up"]
@@ -21,10 +23,12 @@ def print_warm_up() -> None:
         typer.echo("NUMBA_DISABLE_JIT is set: kernels run as plain Python, there is nothing to compile")
         return
     n_compiled = 0
-    for family in warm_up_families():
-        n_compiled += family.n_compiled
-        typer.echo(f"{family.title:66} {_what(family)}")
-    typer.echo(f"{n_compiled} kernels compiled; all ready after {time.perf_counter() - begin:.1f} s")
+    with compiled_together([family.FAMILY for family in families()]) as helpers:
+        for family in warm_up_families():
+            n_compiled += family.n_compiled
+            typer.echo(f"{family.title:66} {_what(family)}")
+    others = f", others by {helpers.n_begun} more processes" if helpers.n_begun else ""
+    typer.echo(f"{n_compiled} kernels compiled{others}; all ready after {time.perf_counter() - begin:.1f} s")
     not_kept = why_not_kept()
     typer.echo(plain(f"NOT KEPT: {not_kept}" if not_kept else f"kept in {kept_in()}"))
 

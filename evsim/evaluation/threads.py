@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,16 +12,9 @@ from evsim.errors import EvsimError
 from evsim.evaluation.dataset import Item
 from evsim.evaluation.examiner import Examiner
 from evsim.evaluation.outcome import Outcome
+from evsim.loading.cores import available_cores
 
-__all__ = ["Threads", "available_cores"]
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
+__all__ = ["Threads"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,8 +16,9 @@ from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.handlers.attention.ssa import SSA
 from evsim.networks import families
+from evsim.networks import family as family_of
 
-__all__ = ["WarmedUp", "warm_up", "warm_up_families"]
+__all__ = ["WarmedUp", "small_networks", "warm_up", "warm_up_families"]
 
 _BIAS = 8.0
 """Of every BatchNorm in a made-up network: far above every threshold, so that each neuron fires at each step."""
@@ -33,7 +34,7 @@ class WarmedUp:
     n_networks : int
         Small networks that were run; 0 for a family that shares all its kernels with another.
     n_compiled : int
-        Kernels that were compiled; the others came from Numba's cache, or were there.
+        Kernels that this process compiled; the others came from Numba's cache, or were there.
     seconds : float
     """
 
@@ -66,6 +67,13 @@ def warm_up_families() -> Iterator[WarmedUp]:
             for hp in hps:
                 _warm_up_in_both_orders(family.build(_firing_tensors(family, hp), hp))
         yield WarmedUp(family.TITLE, len(hps), len(compiled), time.perf_counter() - begin)
+
+
+def small_networks(names: Iterable[str]) -> Iterator[Network]:
+    """The small networks of some families, in which every neuron fires."""
+    for family in map(family_of, names):
+        for hp in getattr(family, "SMALLEST", ()):
+            yield family.build(_firing_tensors(family, hp), hp)
 
 
 def _warm_up_in_both_orders(network: Network) -> None:

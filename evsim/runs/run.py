@@ -14,6 +14,7 @@ from evsim.checkpoints.class_names import find_class
 from evsim.checkpoints.weights import Weights
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import Observer, Result, simulate
+from evsim.loading.compiled_together import compiled_together
 from evsim.loading.importing import load_network
 from evsim.recordings.steps import Steps
 from evsim.runs.measures import compile_clock, file_sha256, peak_memory_bytes
@@ -126,7 +127,9 @@ def run_steps(
         As in `run`.
     """
     probe = Probe(kept)
-    with compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
+    mode = "synchronous" if asynchronous is None else "asynchronous"
+    together = compiled_together([weights.header["family"]], network.precision, mode)
+    with together, compile_clock() as compiled, _watched(watch, network, len(steps)) as watchers:
         begin = time.perf_counter()
         if asynchronous is None:
             result = simulate(network, steps.spikes, [probe, *watchers], order, threads)
