@@ -19,7 +19,7 @@ from numba.core.caching import IndexDataCacheFile
 
 from evsim.arithmetic.claims import Claims
 
-__all__ = ["compiled", "kept_in", "sharing", "why_not_kept"]
+__all__ = ["compiled", "kept_in", "repeat_damage", "sharing", "why_not_kept"]
 
 _DIGEST_BYTES = 32
 _NOT_KEPT, _DAMAGED = "not kept", "damaged"
@@ -73,6 +73,13 @@ def compiled(function: Callable, stamp: object, **options) -> Callable:
 def why_not_kept() -> str | None:
     """The line that was said because compiled kernels could not be kept, if it had to be said."""
     return _said.get(_NOT_KEPT)
+
+
+def repeat_damage(said: str) -> None:
+    """Say what another process has said of damaged files."""
+    for line in said.splitlines():
+        if line.startswith("evsim: compiled kernels in "):
+            _say(_DAMAGED, line.removeprefix("evsim: "))
 
 
 def kept_in() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from evsim.arithmetic.claims import Claims
 from evsim.arithmetic.fixed_point import fix
-from evsim.arithmetic.kernel_cache import sharing
+from evsim.arithmetic.kernel_cache import sharing, why_not_kept
 from evsim.engine.network import Network
 from evsim.engine.spikes import Spikes
 from evsim.handlers.attention.ssa import SSA
@@ -33,6 +33,8 @@ def main(folder: str, number: str, families: str, precision: str, mode: str) -> 
     with sharing(lambda: claims):
         for network in [fix(network, precision) for network in small_networks(families.split(","))][::-1]:
             for call in calls_of(network, mode):
+                if why_not_kept():
+                    return  # nobody would find what is compiled here
                 try:
                     call()
                 except Exception:  # taken by another, or of a handler that one event is not enough for

@@ -16,9 +16,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from evsim.arithmetic.claims import Claims
-from evsim.arithmetic.kernel_cache import sharing, why_not_kept
+from evsim.arithmetic.kernel_cache import repeat_damage, sharing, why_not_kept
 from evsim.loading.cores import available_cores
 from evsim.networks import family
 
@@ -29,7 +30,6 @@ LIMIT = "EVSIM_COMPILE_PROCESSES"
 _MOST = 4
 """More than the kernels that any run is waiting for at a time."""
 _SCRIPT = "import sys; sys.path[:] = {path!r}; from evsim.loading.compile_helper import main; main(*sys.argv[1:])"
-_PATIENCE_SECONDS = 2.0
 
 
 class Helpers:
@@ -48,7 +48,7 @@ class Helpers:
         self._asked = [",".join(helped), precision, mode]
         self._processes: list[subprocess.Popen] = []
         self._claims: Claims | None = None
-        self._folder: str | None = None
+        self._folder = ""
         self._may_begin = bool(helped)
 
     @property
@@ -65,31 +65,36 @@ class Helpers:
         return None if why_not_kept() else self._claims
 
     def end(self) -> None:
-        """Send them away, whatever they are at."""
-        self._may_begin, self._claims = False, None
-        for process in self._processes:
-            with suppress(OSError):
-                process.stdin.close()  # they watch for it
-        for process in self._processes:
-            try:
-                process.wait(_PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
+        """Send them away, whatever they are at; what they said of damaged files is said here."""
+        claims, self._may_begin, self._claims = self._claims, False, None
+        if claims is None:
+            return
+        with claims.saving():  # so that none is at writing a file
+            for process in self._processes:
                 process.kill()
-                process.wait()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for process in self._processes:
+            process.stdin.close()
+            process.wait()
+        for path in Path(self._folder).glob("said.*"):
+            repeat_damage(path.read_text(errors="replace"))
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begin(self, n_helpers: int) -> None:
         if n_helpers < 1 or not sys.executable or getattr(sys, "frozen", False) or why_not_kept():
             return
         self._folder = tempfile.mkdtemp(prefix="evsim-")
         self._claims = Claims(self._folder, 0, self._is_alive)
-        script, quiet = _SCRIPT.format(path=sys.path), subprocess.DEVNULL
+        script = _SCRIPT.format(path=sys.path)
         for number in range(1, n_helpers + 1):
             command = [sys.executable, "-c", script, self._folder, str(number), *self._asked]
-            flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-            self._processes.append(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, creationflags=flags)
+            self._processes.append(self._start(command, os.path.join(self._folder, f"said.{number}")))
+
+    @staticmethod
+    def _start(command: list[str], said: str) -> subprocess.Popen:
+        flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows
+        with open(said, "wb") as errors:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, creationflags=flags
             )
 
     def _is_alive(self, number: int) -> bool:
