@@ -16,6 +16,7 @@ from evsim.evaluation.outcome import Outcome
 from evsim.evaluation.report import EvaluationReport, summarise
 from evsim.evaluation.resumed import check_resumed
 from evsim.evaluation.threads import Threads
+from evsim.loading.compiled_together import compiled_together
 from evsim.loading.warm_up import warm_up
 from evsim.runs.measures import peak_memory_bytes
 
@@ -96,7 +97,9 @@ class Evaluation:
             _receive(outcome, watch, strict)
         missing = [item for item in self.dataset.items if item.id not in done]
         if missing and isinstance(crew, Threads):
-            warm_up(self.examiner.network)
+            network = self.examiner.network
+            with compiled_together([self.examiner.weights.header["family"]], network.precision):
+                warm_up(network)
         begin = time.perf_counter()
         for outcomes in crew.run(self.examiner, missing) if missing else ():
             if journal:
