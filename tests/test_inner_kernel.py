@@ -10,7 +10,7 @@ from evsim.arithmetic.kernel import kernel
 needs_jit = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
 
-@inner_kernel(error_model="numpy")
+@inner_kernel(error_model="numpy", is_rough=True)
 def _double(x, times):
     for _ in range(times):
         x = x * 2

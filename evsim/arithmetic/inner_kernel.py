@@ -24,8 +24,16 @@ _REFUSE = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p).value
 """What Python finds behind an inner kernel: calls something that cannot be called, a TypeError."""
 
 
-class _Unfinished(JITCodeLibrary):
-    """Code as Numba wrote it, to be linked into kernels: not optimised, and no machine code."""
+class _Linkable(JITCodeLibrary):
+    """Code to be linked into kernels, of which no machine code is made."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _Rough(_Linkable):
+    """The same as Numba wrote it: the kernels that contain it optimise all at once."""
 
     def _optimize_functions(self, ll_module) -> None:
         ll_module.data_layout = self._codegen._data_layout
@@ -33,20 +41,17 @@ class _Unfinished(JITCodeLibrary):
     def _optimize_final_module(self) -> None:
         pass
 
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(NativeLowering):
-    """Numba's own, into a library that stays unfinished."""
+    """Numba's own, into a library that is only linkable."""
 
     _name = "inner_kernel_lowering"
+    library: type[_Linkable] = _Linkable
 
     def run_pass(self, state) -> bool:
         state.flags.no_compile = True
-        state.library = library = _Unfinished(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         super().run_pass(state)
         code, name = state["cr"], state.func_id.func_name
         refusal = _dynfunc.make_function(code.fndesc.lookup_module(), name, "", _REFUSE, code.env, (library,))
@@ -55,27 +60,47 @@ class _Lowering(NativeLowering):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _RoughLowering(_Lowering):
+    _name = "rough_inner_kernel_lowering"
+    library = _Rough
+
+
 class _Compiler(CompilerBase):
+    lowering: type[_Lowering] = _Lowering
+
     def define_pipelines(self) -> list:
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_Lowering if kind is NativeLowering else kind, text) for kind, text in passes.passes]
+        passes.passes = [(self.lowering if kind is NativeLowering else kind, text) for kind, text in passes.passes]
         passes._finalized = False  # it was finalised with the pass that has just gone
         passes.finalize()
         return [passes]
+
+
+class _RoughCompiler(_Compiler):
+    lowering = _RoughLowering
 
 
 INNER = {"pipeline_class": _Compiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """The options of njit that make an inner kernel."""
 
 
-def inner_kernel(function: Callable | None = None, **options) -> Callable:
+def inner_kernel(function: Callable | None = None, is_rough: bool = False, **options) -> Callable:
     """A function compiled into kernels and into other inner kernels; the options are njit's.
 
     It is kept on disk only with the kernels that contain it: see `kernel` for what happens when its file changes.
+
+    Parameters
+    ----------
+    function : callable
+    is_rough : bool
+        It is not optimised before it is linked. Many small functions that make up one large loop compile faster so; a
+        hot loop that several kernels contain is faster if it was.
     """
     if function is None:
-        return lambda function: inner_kernel(function, **options)
-    inner = njit(nogil=True, **INNER, **options)(function)
+        return lambda function: inner_kernel(function, is_rough, **options)
+    chosen = INNER | {"pipeline_class": _RoughCompiler} if is_rough else INNER
+    inner = njit(nogil=True, **chosen, **options)(function)
     if not config.DISABLE_JIT:
         inner.__class__ = _of_plain_types(type(inner))
     return inner

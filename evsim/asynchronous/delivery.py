@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.asynchronous.columns import (
     DELIVERIES,
@@ -18,6 +17,7 @@ from evsim.asynchronous.columns import (
     SUMS_AT,
     X_AT,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.machine import data, machine
 from evsim.asynchronous.products import multiply, multiply_map
 from evsim.asynchronous.relays import (
@@ -40,7 +40,7 @@ _GATE, _SUM, _PASS, _MULTIPLY = int(Kind.GATE), int(Kind.SUM), int(Kind.PASS), i
 _MULTIPLY_MAP, _MEAN_SPIKES = int(Kind.MULTIPLY_MAP), int(Kind.MEAN_SPIKES)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _reach(h, port, address, payload, m):
     """What a handler that is no projection does with one event."""
     kind = m.acts[h + KIND]
@@ -68,7 +68,7 @@ def _reach(h, port, address, payload, m):
         m.acts[h + HAS_SPIKED] = 1
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _to_all(source, address, payload, m):
     """The event to every handler that listens, then what those passed on, in the order in which they did."""
     m.relayed[0], m.relayed[1], m.relayed[2] = source, address, payload
@@ -86,7 +86,7 @@ def _to_all(source, address, payload, m):
                 _reach(h, port, address, payload, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def deliver(e, m):
     """Deliver spike e: a neuron's, or an input event's."""
     m.now[DELIVERIES] += 1

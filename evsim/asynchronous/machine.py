@@ -12,8 +12,9 @@ import numpy as np
 from numba import config, types
 from numba.extending import intrinsic, overload
 
-from evsim.arithmetic.inner_kernel import INNER, inner_kernel
+from evsim.arithmetic.inner_kernel import INNER
 from evsim.asynchronous.columns import ACT_SIZE, READING_SIZE
+from evsim.asynchronous.loop_kernel import loop_kernel
 
 __all__ = ["Machine", "as_value", "data", "machine"]
 
@@ -104,7 +105,7 @@ def _choose_value(like, number):
     return lambda like, number: np.int32(number)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def machine(t, s):
     """The machine of some tables and a state."""
     return Machine(

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from evsim.arithmetic.inner_kernel import INNER, inner_kernel
+from evsim.arithmetic.inner_kernel import INNER
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import charge
 from evsim.asynchronous.columns import (
@@ -42,6 +42,7 @@ from evsim.asynchronous.columns import (
     UPDATES,
     X_AT,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.machine import as_value, machine
 
 __all__ = ["begin_step", "end_step", "is_ready", "need_of", "potential", "reset_neuron", "rouse", "wake"]
@@ -84,20 +85,20 @@ def _choose_needed(v, bias, constants):
     return needed_whole
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _bias_now(r, j, m):
     """What of a bias acts already: the negative part at the start, the rest once it is on."""
     bias = m.bias[m.readings[r + BIAS_AT] + j]
     return bias if m.readings[r + BIAS_ON] else min(bias, m.zero)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _constants(r, m):
     at = m.readings[r + CONSTANTS_AT]
     return (m.constants[at], m.constants[at + 1], m.constants[at + 2], m.constants[at + 3])
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def potential(i, r, j, m):
     """H of neuron i, channel j of population r, as it stands."""
     constants = _constants(r, m)
@@ -107,7 +108,7 @@ def potential(i, r, j, m):
     return charge(m.v[i], m.x[i] + _bias_now(r, j, m), constants[2], constants)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def need_of(i, r, j, m):
     """The x from which on neuron i is ready; after a spike it counts from there."""
     constants = _constants(r, m)
@@ -118,13 +119,13 @@ def need_of(i, r, j, m):
     return needed(m.v[i], _bias_now(r, j, m), constants)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def is_ready(i, r, j, m):
     """Whether neuron i is at or above its threshold."""
     return m.x[i] >= m.need[i] and potential(i, r, j, m) >= m.constants[m.readings[r + CONSTANTS_AT]]
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def reset_neuron(i, r, m):
     """The neuron's spike is certain: what arrives from here on comes after it."""
     m.flags[i] |= RESET
@@ -135,7 +136,7 @@ def reset_neuron(i, r, m):
             m.need[i] = need_of(i, r, 0, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def wake(r, place, m):
     """A place is reached for the first time in a step: it catches up on the steps it slept, then finds its needs."""
     step, owner = m.now[STEP], m.readings[r + OWNER]
@@ -157,7 +158,7 @@ def wake(r, place, m):
     m.acts[owner + BIAS_ADDS] += n_missed * (m.readings[r + N_BIASED] - m.readings[r + N_BIASED_ALONE])
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def begin_step(m):
     """Biases and leaks act: the neurons that need no event find out what they need."""
     for r in range(0, m.end_of_populations, READING_SIZE):
@@ -168,7 +169,7 @@ def begin_step(m):
                 m.need[i] = needed(m.v[i], _bias_now(r, j, m), constants)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def rouse(r, m):
     """The positive biases of a population act: needs shrink, and what comes after a spike grows."""
     step = m.now[STEP]
@@ -189,7 +190,7 @@ def rouse(r, m):
                     m.need[i] = need_of(i, r, j, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _keep(i, r, j, m):
     """H becomes V; after a spike V is the reset, and what came later where it is kept."""
     constants = _constants(r, m)

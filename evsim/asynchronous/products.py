@@ -9,7 +9,6 @@ neuron's second spike in a step (only with `refire`) is absorbed.
 
 from __future__ import annotations
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.asynchronous.columns import (
     ACS,
     BIAS_ADDS,
@@ -27,13 +26,14 @@ from evsim.asynchronous.columns import (
     SUMS_AT,
     WEIGHT_READS,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.settle import rescaled_change
 from evsim.asynchronous.spread import spread
 
 __all__ = ["multiply", "multiply_map", "prepare_map"]
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _add_values_of(h, n, other, head, values_at, m):
     """The pair of query token n and another key token has met once more: every value of that token is added at n."""
     n_heads, d = m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
@@ -50,7 +50,7 @@ def _add_values_of(h, n, other, head, values_at, m):
         spread(h, n, head * d, m.scratch, 0, d, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def multiply(h, port, address, m):
     """An event of q (port 0), k (1) or v (2) of spiking self-attention."""
     n_tokens, n_heads, d = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
@@ -82,7 +82,7 @@ def multiply(h, port, address, m):
             _add_values_of(h, query, key, head, v_at, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def prepare_map(h, m):
     """The operand of a dual attention before any event: its bias."""
     n_heads, n_rows, n_columns = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
@@ -96,7 +96,7 @@ def prepare_map(h, m):
                 at += 1
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def multiply_map(h, address, m):
     """A spike adds the row of the operand that it names, as it stands."""
     n_heads, n_rows, n_columns = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.asynchronous.columns import (
     ACS,
     COMPARISONS,
@@ -18,13 +17,14 @@ from evsim.asynchronous.columns import (
     STATE_WRITES,
     SUMS_AT,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.settle import quotient
 from evsim.asynchronous.spread import spread
 
 __all__ = ["coincide", "dilate", "mean_spikes", "pass_gate", "pass_on", "pool", "sum_places"]
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def pass_on(h, address, payload, m):
     """Handler h sends a spike of its own, within this delivery: after those that it sent before."""
     n = m.now[N_RELAYED]
@@ -33,7 +33,7 @@ def pass_on(h, address, payload, m):
     m.acts[h + EVENTS_OUT] += 1
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _mark_and_pass(h, place, m):
     mark = m.acts[h + MARKS_AT] + place
     m.acts[h + COMPARISONS] += 1
@@ -42,7 +42,7 @@ def _mark_and_pass(h, place, m):
         pass_on(h, place, 1, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def pool(h, address, m):
     """The first spike of each window that the address lies in passes."""
     n_channels, width = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 2]
@@ -55,7 +55,7 @@ def pool(h, address, m):
             _mark_and_pass(h, (y_out * out_width + x_out) * n_channels + channel, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def dilate(h, address, m):
     """The first spike that reaches a neighbouring token or channel of the head passes there."""
     n_places, n_channels, head_channels = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]
@@ -69,7 +69,7 @@ def dilate(h, address, m):
                 _mark_and_pass(h, moved + channel_shift, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def coincide(h, port, address, m):
     """Passes if the other operand is there already."""
     n, at = m.acts[h + NUMBERS], m.acts[h + MARKS_AT]
@@ -84,7 +84,7 @@ def coincide(h, port, address, m):
         pass_on(h, address, 1, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def pass_gate(h, port, address, m):
     """Port 0: an event passes where its gate is open, else it waits. Port 1: a gate opens, and what waited passes."""
     n_gates, width, at = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + MARKS_AT]
@@ -110,7 +110,7 @@ def pass_gate(h, port, address, m):
                 pass_on(h, place, 1, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def sum_places(h, address, m):
     """One to the membrane of the place's sum."""
     m.scratch[0] = m.acts[h + NUMBERS + 2]
@@ -121,7 +121,7 @@ def sum_places(h, address, m):
     spread(h, target // n_channels, target % n_channels, m.scratch, 0, 1, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def mean_spikes(h, address, payload, m):
     """The event to its column, whose quotient changes."""
     n_tokens, n_channels = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1]
@@ -138,7 +138,7 @@ def mean_spikes(h, address, payload, m):
     spread(h, 0, channel, m.scratch, 0, 1, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def count_branch(h, port, m):
     """A sum of streams adds each event of its branch."""
     if port == 1:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from evsim.arithmetic.inner_kernel import INNER, inner_kernel
+from evsim.arithmetic.inner_kernel import INNER
 from evsim.asynchronous.columns import (
     ACS,
     COMPARISONS,
@@ -31,6 +31,7 @@ from evsim.asynchronous.columns import (
     WEIGHT_READS,
     X_AT,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.machine import as_value
 from evsim.asynchronous.spread import spread
 
@@ -97,7 +98,7 @@ def _choose_change(scale, old, new, shift):
     return change_whole
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def pool_currents(r, m):
     """The windows of the touched places: only the change of a maximum travels on."""
     h = m.readings[r + OWNER]
@@ -137,7 +138,7 @@ def pool_currents(r, m):
         spread(h, window, 0, m.scratch, 0, n, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def mean(r, m):
     """The running mean over tokens of every channel."""
     h = m.readings[r + OWNER]
@@ -152,7 +153,7 @@ def mean(r, m):
     spread(h, 0, 0, m.scratch, 0, n, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def classify(r, m):
     """The values that changed are multiplied, by their change."""
     h = m.readings[r + OWNER]
@@ -178,7 +179,7 @@ def classify(r, m):
     spread(h, 0, 0, m.scratch, 0, n_classes, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def change_map(r, m):
     """What an operand has gained acts on every spike that is there: Y1^T X and Y2 A of a dual attention."""
     h = m.readings[r + OWNER]
@@ -222,7 +223,7 @@ def change_map(r, m):
             m.x[gained_at + i] = 0
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _count(h, n_added, n_scaled, m):
     m.acts[h + EVENT_ACS] += n_added
     m.acts[h + ACS] += n_added

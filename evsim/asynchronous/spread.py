@@ -6,7 +6,6 @@ residual stream that five populations read is five readings, one membrane each.
 
 from __future__ import annotations
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.asynchronous.columns import (
     ACS,
     DEST_AT,
@@ -32,6 +31,7 @@ from evsim.asynchronous.columns import (
     WEIGHTS,
     X_AT,
 )
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.machine import as_value
 from evsim.asynchronous.membranes import wake
 from evsim.asynchronous.rows import add_values, add_weights
@@ -42,7 +42,7 @@ __all__ = ["project", "spread", "touch"]
 _FIRE, _MEAN = int(Kind.FIRE), int(Kind.MEAN)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def touch(r, place, is_hot, m):
     """Remember that something was added to a place of a reading, and whether a neuron there may be ready."""
     p = m.readings[r + PLACE_AT] + place
@@ -55,7 +55,7 @@ def touch(r, place, is_hot, m):
         m.readings[r + IS_HOT] = 1
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _count_reader(r, n, m):
     owner = m.readings[r + OWNER]
     m.acts[owner + STATE_READS] += n
@@ -66,7 +66,7 @@ def _count_reader(r, n, m):
         m.acts[owner + RESIDUAL_ADDS] += n
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def spread(h, place, channel, values, first, n, m):
     """Add n values, from `first` on, to every reading of what handler h writes."""
     one = as_value(m.zero, 1)
@@ -85,7 +85,7 @@ def spread(h, place, channel, values, first, n, m):
         touch(r, place, add_values(m.x, at, m.need, values, first, n, one), m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _panel(n_left, is_float):
     """Output channels of the next panel, as `evsim.handlers.projections.gather.Blocks` lays them out."""
     if n_left >= 128 and not is_float:
@@ -93,7 +93,7 @@ def _panel(n_left, is_float):
     return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def project(h, address, payload, m):
     """A spike's weight rows, one for each kernel position that lies inside the map, to each reading."""
     n_groups, n_in, n_out = m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], m.acts[h + NUMBERS + 2]

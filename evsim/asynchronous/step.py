@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.arithmetic.kernel import kernel
 from evsim.asynchronous.columns import (
     ACT_SIZE,
@@ -67,6 +66,7 @@ from evsim.asynchronous.columns import (
     X_AT,
 )
 from evsim.asynchronous.delivery import deliver
+from evsim.asynchronous.loop_kernel import loop_kernel
 from evsim.asynchronous.machine import machine
 from evsim.asynchronous.membranes import begin_step, is_ready, need_of, potential, reset_neuron, rouse, wake
 from evsim.asynchronous.products import prepare_map
@@ -83,7 +83,7 @@ _FEW = 48
 """Touched places up to which sorting them beats looking at every place."""
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _start_waiting(i, r, j, m):
     """Neuron i is at threshold: its spike enters the queue."""
     owner = m.readings[r + OWNER]
@@ -97,7 +97,7 @@ def _start_waiting(i, r, j, m):
     push(i, m.readings[r + BUCKET], key, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def _collect(r, m):
     """Test every neuron that may be ready: of touched places all, of others those that need no event."""
     n, at, p, owner = m.readings[r + N_CHANNELS], m.readings[r + X_AT], m.readings[r + PLACE_AT], m.readings[r + OWNER]
@@ -118,7 +118,7 @@ def _collect(r, m):
     _clear_dirty(r, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _clear_dirty(r, m):
     at = m.readings[r + PLACE_AT]
     for k in range(m.readings[r + N_DIRTY]):
@@ -127,7 +127,7 @@ def _clear_dirty(r, m):
     m.readings[r + IS_HOT] = 0
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _test_place(r, place, m):
     n = m.readings[r + N_CHANNELS]
     at = m.readings[r + X_AT] + place * n
@@ -136,7 +136,7 @@ def _test_place(r, place, m):
             _start_waiting(at + j, r, j, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _test(r, m):
     """The touched places of a population, in the order of their addresses."""
     at, n = m.readings[r + PLACE_AT], m.readings[r + N_DIRTY]
@@ -159,7 +159,7 @@ def _test(r, m):
     _clear_dirty(r, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def _settle(r, m):
     """What stands between two currents passes on its change."""
     kind = m.readings[r + READS_AS]
@@ -179,7 +179,7 @@ def _settle(r, m):
     _clear_dirty(r, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _choose(m):
     """Take up to F spikes that are to be sent; those that fell below their threshold are withdrawn."""
     n = 0
@@ -211,7 +211,7 @@ def _choose(m):
     return n
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _send(n, m):
     for k in range(n):
         e = m.group[k]
@@ -221,7 +221,7 @@ def _send(n, m):
             touch(r, (e - m.readings[r + X_AT]) // m.readings[r + N_CHANNELS], True, m)
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def _sample(m):
     """Keep the logits at even distances; when the list is full, every second goes and the distance doubles."""
     n, width = m.now[N_CURVE], m.n_curve_columns
@@ -238,7 +238,7 @@ def _sample(m):
     m.now[N_CURVE] = n + 1
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def _listen(m):
     """The class of the readout, when it has received something."""
     at, best = m.readings[m.readout + X_AT], 0
@@ -255,7 +255,7 @@ def _listen(m):
         _clear_dirty(m.readout, m)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def _watch(m):
     """The readout and the curve; returns whether the decision has stood long enough."""
     if m.readout >= 0:
@@ -271,7 +271,7 @@ def _watch(m):
     return m.now[DELIVERIES] - max(m.now[LAST_CHANGE], m.now[FIRST_WORD]) >= m.patience
 
 
-@inner_kernel(error_model="numpy")
+@loop_kernel(error_model="numpy")
 def _next_stage(m):
     """Nothing waits: the next stage that has waited for that. Returns False when the step is over."""
     while m.now[CURSOR] < m.end_of_handlers:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.arithmetic.inner_kernel import inner_kernel
 from evsim.asynchronous.columns import LOWEST, MOST_WAITING, N_WAITING, RANDOM_STATE, SEQUENCE
+from evsim.asynchronous.loop_kernel import loop_kernel
 
 __all__ = ["DEPTH", "FIFO", "LAYER", "MOMENTUM", "RANDOM", "pop", "push"]
 
@@ -22,7 +22,7 @@ LAYER, DEPTH, FIFO, RANDOM, MOMENTUM = range(5)
 """In the order of `evsim.asynchronous.options.SCHEDULES`."""
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def push(e, bucket, key, m):
     """Let spike e wait; `bucket` is its stage (0: the input), `key` its potential."""
     n = m.now[N_WAITING]
@@ -44,7 +44,7 @@ def push(e, bucket, key, m):
         m.now[LOWEST] = min(m.now[LOWEST], b)
 
 
-@inner_kernel(error_model="numpy", forceinline=True)
+@loop_kernel(error_model="numpy", forceinline=True)
 def pop(m):
     """The spike whose turn it is; there must be one."""
     m.now[N_WAITING] -= 1
@@ -65,7 +65,7 @@ def pop(m):
     return e
 
 
-@inner_kernel
+@loop_kernel
 def _draw(now, n):
     """A whole number below n: splitmix64, the same on every machine."""
     z = np.uint64(now[RANDOM_STATE]) + np.uint64(0x9E3779B97F4A7C15)
@@ -76,7 +76,7 @@ def _draw(now, n):
     return np.int64((z >> np.uint64(11)) % np.uint64(n))
 
 
-@inner_kernel
+@loop_kernel
 def _sift_up(keys, sequences, items, n, key, sequence, item):
     place = n
     while place > 0:
@@ -88,7 +88,7 @@ def _sift_up(keys, sequences, items, n, key, sequence, item):
     keys[place], sequences[place], items[place] = key, sequence, item
 
 
-@inner_kernel
+@loop_kernel
 def _pop_heap(keys, sequences, items, n):
     """The first item of a heap of n + 1."""
     first = items[0]
