@@ -32,37 +32,46 @@ class EventQueue:
     """
 
     def __init__(self, order: str = "step") -> None:
-        self._key = ORDERS[order]
-        self._unkey = self._key  # both orders are swaps, their own inverse
-        self._heap: list[Key] = []
-        self._inboxes: dict[Key, dict[str, Spikes]] = {}
+        self._is_by_stage = ORDERS[order](0, 1) == (1, 0)
+        self._heap: list[int] = []
+        self._waiting: dict[int, dict[int, dict[str, Spikes]]] = {}  # by the first part of the key, then the second
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
 
     def push(self, step: int, stage: int, port: str, spikes: Spikes) -> None:
         """Leave `spikes` at a handler's `port` for `step`; an empty one is a wake-up call."""
-        key = self._key(step, stage)
-        inbox = self._inboxes.get(key)
+        first, second = (stage, step) if self._is_by_stage else (step, stage)
+        waiting = self._waiting.get(first)
+        if waiting is None:
+            waiting = self._waiting[first] = {}
+            heapq.heappush(self._heap, first)
+        inbox = waiting.get(second)
         if inbox is None:
-            inbox = self._inboxes[key] = {}
-            heapq.heappush(self._heap, key)
-        inbox[port] = spikes
+            waiting[second] = {port: spikes}
+        else:
+            inbox[port] = spikes
 
     def next_stage(self) -> int:
         """The stage of what `pop` would return."""
-        return self._unkey(*self._heap[0])[1]
+        first = self._heap[0]
+        return first if self._is_by_stage else min(self._waiting[first])
 
     def pop_stage(self) -> tuple[int, list[tuple[int, dict[str, Spikes]]]]:
         """The earliest stage and all that waits for it, step by step; only of the order "stage"."""
-        stage, turns = self.next_stage(), []
-        while self._heap and self.next_stage() == stage:
-            step, _, inbox = self.pop()
-            turns.append((step, inbox))
-        return stage, turns
+        stage = heapq.heappop(self._heap)
+        return stage, sorted(self._waiting.pop(stage).items())
 
     def pop(self) -> tuple[int, int, dict[str, Spikes]]:
         """The earliest (step, stage, inbox)."""
-        key = heapq.heappop(self._heap)
-        step, stage = self._unkey(*key)
-        return step, stage, self._inboxes.pop(key)
+        first = self._heap[0]
+        waiting = self._waiting[first]
+        second = min(waiting)
+        inbox = waiting.pop(second)
+        if not waiting:
+            del self._waiting[heapq.heappop(self._heap)]
+        step, stage = (second, first) if self._is_by_stage else (first, second)
+        return step, stage, inbox

@@ -122,11 +122,13 @@ class OpCounts(NamedTuple):
 
     def with_traffic(self, delivered: int, sent: int, pushed: int) -> OpCounts:
         """These counts of a handler, which knows nothing of the queue, and what it took and put there."""
+        if not (delivered or sent or pushed):
+            return self
         counts = list(self)
         counts[_EVENTS_IN] += delivered
         counts[_EVENTS_OUT] += sent
         counts[_QUEUE_OPS] += delivered + pushed
-        return OpCounts._make(counts)
+        return tuple.__new__(OpCounts, counts)  # what `_make` does, but for a check that its length is right
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name, as plain integers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from evsim.arithmetic.precision import FLOAT
 from evsim.engine.current import Current
@@ -16,8 +16,7 @@ INPUT = "input"
 """Name of the source that stands for the recording."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """Where a handler's spikes go: to `port` of the handler at `stage`. A `wakes` edge delivers even no spikes."""
 
     stage: int

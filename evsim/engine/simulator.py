@@ -109,9 +109,9 @@ def simulate(
 
 def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> Iterator[Sent]:
     """What each source sends, as it is sent, and at what cost (None for the input)."""
-    queue = EventQueue(order)
+    queue, sleepless = EventQueue(order), list(network.sleepless_stages())
     for step, spikes in steps:
-        yield _enter(network, queue, step, spikes)
+        yield _enter(network, queue, sleepless, step, spikes)
     while queue:
         if order == "stage":
             yield from _take_turns(network, queue)
@@ -121,17 +121,17 @@ def _play(network: Network, steps: Sequence[tuple[int, Spikes]], order: str) -> 
 
 def _play_together(network: Network, steps: Sequence[tuple[int, Spikes]], threads: int) -> Iterator[Sent]:
     """The same on several threads, with a queue for each step."""
-    queues = [EventQueue() for _ in steps]
-    entered = [_enter(network, queue, *entry) for queue, entry in zip(queues, steps, strict=True)]
+    queues, sleepless = [EventQueue() for _ in steps], list(network.sleepless_stages())
+    entered = [_enter(network, queue, sleepless, *entry) for queue, entry in zip(queues, steps, strict=True)]
     for first, others in zip(entered, overlap(partial(_take_turn, network), queues, threads), strict=True):
         yield first
         yield from others
 
 
-def _enter(network: Network, queue: EventQueue, step: int, spikes: Spikes) -> Sent:
+def _enter(network: Network, queue: EventQueue, sleepless: Sequence[int], step: int, spikes: Spikes) -> Sent:
     """The recording's events of one step, and a wake-up call for neurons that a bias alone can make fire."""
     _push(network, queue, INPUT, step, spikes)
-    for stage in network.sleepless_stages():
+    for stage in sleepless:
         queue.push(step, stage, "bias", Spikes.none())
     return INPUT, step, spikes, None
 
@@ -166,9 +166,11 @@ def _send(
 ) -> Sent:
     """Push what a handler made of its inbox, and count what was delivered and sent."""
     spikes, counts = given
-    delivered = sum([events.address.size for events in inbox.values()])
+    delivered = 0
+    for events in inbox.values():
+        delivered += events.address.size
     pushed = _push(network, queue, name, step, spikes)
-    return name, step, spikes, counts.with_traffic(delivered, len(spikes), pushed)
+    return name, step, spikes, counts.with_traffic(delivered, spikes.address.size, pushed)
 
 
 def check_places(network: Network, recording: Sequence[Spikes]) -> None:
@@ -212,9 +214,9 @@ def check_logits(network: Network, by_step: np.ndarray) -> None:
 
 def _push(network: Network, queue: EventQueue, name: str, step: int, spikes: Spikes) -> int:
     """Push what `name` sent at `step` along every edge; returns the number of events put on the queue."""
-    pushed, n_spikes = 0, len(spikes)
-    for edge in network.edges_from(name):
-        if edge.wakes or n_spikes:
-            queue.push(step, edge.stage, edge.port, spikes)
+    pushed, n_spikes = 0, spikes.address.size
+    for stage, port, wakes in network.edges_from(name):
+        if wakes or n_spikes:
+            queue.push(step, stage, port, spikes)
             pushed += n_spikes
     return pushed
