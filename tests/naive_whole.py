@@ -17,6 +17,7 @@ from evsim.handlers.attention.sdsa import TokenSum
 from evsim.handlers.attention.ssa import SSA
 from evsim.handlers.neurons import Population
 from evsim.handlers.pooling import CurrentMaxPool
+from evsim.handlers.projections import whole_weights
 from evsim.handlers.projections.conv import Conv2d
 from evsim.handlers.readout import Readout, RealLinear, TokenMean
 from evsim.handlers.spike_sum import SpikeMean
@@ -81,7 +82,7 @@ def _conv(ours, theirs, inbox, currents, state, bits):
     is_real = x.dtype == np.float32
     x = whole(x, PIXEL_BITS) if is_real else x
     weight = whole(gained(ours.weight.T, current), exponent).T
-    keeps_words = ours.n_out // ours.groups < 32 or theirs._largest_payload >= LARGEST_INPUT
+    keeps_words = ours.n_out // ours.groups < whole_weights.FEWEST_CHANNELS or theirs._largest_payload >= LARGEST_INPUT
     assert abs(weight).max() < 2 ** (15 if keeps_words else bits - 1)
     assert theirs.blocks.values.dtype == (np.int16 if keeps_words or bits == 16 else np.int8)
     sums = naive.conv2d(x, weight, window.stride, window.padding, ours.groups)
