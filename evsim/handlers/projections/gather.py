@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import add_rows
 from evsim.handlers.projections.blocks import panel_width
