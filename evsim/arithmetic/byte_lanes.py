@@ -12,6 +12,9 @@ and added twice: A += lane, B += lane >> 8. After n events
 both modulo 2^16, and exact, because the true sums of a block fit 16 bits (256 rows of 127). Half as many bytes are
 read as for weights of sixteen bits. Shorter rows, and what is left of a wide layer, are bytes in plain order.
 
+Events with a payload come by its bits, see `evsim.handlers.projections.gather.Planes`; only a negative one must be
+multiplied, number by number.
+
 Callers are compiled again when this file changes (see `evsim.arithmetic.kernel`).
 """
 
@@ -69,7 +72,7 @@ def add_byte_rows(weights, first, address, payload, begin, end, origin, target, 
 def add_byte_rows_by_vector(
     typingctx, weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit
 ):
-    """`add_byte_rows`, compiled: a row of sums stays in registers, int16 where every event counts 1, else int32."""
+    """`add_byte_rows`, compiled: where every event counts 1, a row of sums stays in registers."""
     check_contiguous(weights, address, payload, target, units)
     n = types.int64
     return types.void(weights, n, address, payload, n, n, n, target, n, n, n, units, n), _generate
@@ -83,9 +86,9 @@ def _generate(context, builder, signature, arguments):
     target = _Target(builder, builder.gep(target, [at]), builder.gep(units, [unit]), builder.trunc(shift, WORD))
     with builder.if_else(builder.icmp_signed("!=", array.nitems, INT(0))) as (graded, binary):
         with graded:
-            _add_by_width(Events(builder, begin, end, address, array.data, weights), target, width, WORD)
+            _add_products(Events(builder, begin, end, address, array.data, weights), target, width)
         with binary:
-            _add_by_width(Events(builder, begin, end, address, None, weights), target, width, _SHORT)
+            _add_by_width(Events(builder, begin, end, address, None, weights), target, width)
     return context.get_dummy_value()
 
 
@@ -123,63 +126,67 @@ class _Target:
         )
 
 
-def _add_by_width(events, target, width, kind, widths=(*_PACKED, 16)):
+def _add_by_width(events, target, width, widths=(*_PACKED, 16)):
     """A branch for each width that comes in vectors, and one for the rest."""
     if not widths:
         return _add_narrow(events, target, width)
     builder, panel = events.builder, widths[0]
     with builder.if_else(builder.icmp_signed("==", width, INT(panel))) as (fits, otherwise):
         with fits:
-            (_add_packed if panel in _PACKED else _add_plain)(events, target, panel, kind)
+            (_add_packed if panel in _PACKED else _add_plain)(events, target, panel)
         with otherwise:
-            _add_by_width(events, target, width, kind, widths[1:])
+            _add_by_width(events, target, width, widths[1:])
 
 
 def _zeros(builder, kind, n):
     return [cgutils.alloca_once_value(builder, ir.Constant(kind, None)) for _ in range(n)]  # become registers
 
 
-def _add_packed(events, target, panel, kind):
+def _add_packed(events, target, panel):
     builder, half = events.builder, panel // 2
-    n_lanes = min(half, 8 * _BYTES // kind.width)
-    shorts, sums_type = ir.VectorType(_SHORT, n_lanes), ir.VectorType(kind, n_lanes)
-    begins = range(0, half, n_lanes)
-    both, upper = (_zeros(builder, sums_type, len(begins)) for _ in range(2))
-    count = cgutils.alloca_once_value(builder, kind(0))
-    if events.payload is None:
-        builder.store(builder.trunc(builder.sub(events.end, events.begin), kind), count)
-    eight = ir.Constant(shorts, [8] * n_lanes)
-    with events.each(INT(panel)) as (row, amount):
+    n_lanes = min(half, 8 * _BYTES // 16)
+    kind, begins = ir.VectorType(_SHORT, n_lanes), range(0, half, n_lanes)
+    eight = ir.Constant(kind, [8] * n_lanes)
+    both, upper = (_zeros(builder, kind, len(begins)) for _ in range(2))
+    with events.each(INT(panel)) as (row, _):
         for begin, a, b in zip(begins, both, upper, strict=True):
-            lane = load(builder, builder.gep(row, [INT(2 * begin)]), shorts)
-            high = builder.ashr(lane, eight)
-            if amount is not None:
-                amounts = spread(builder, amount, n_lanes)
-                lane, high = (builder.mul(amounts, builder.sext(value, sums_type)) for value in (lane, high))
+            lane = load(builder, builder.gep(row, [INT(2 * begin)]), kind)
             builder.store(builder.add(builder.load(a), lane), a)
-            builder.store(builder.add(builder.load(b), high), b)
-        if amount is not None:
-            builder.store(builder.add(builder.load(count), amount), count)
-    above = spread(builder, builder.shl(builder.load(count), kind(7)), n_lanes)
+            builder.store(builder.add(builder.load(b), builder.ashr(lane, eight)), b)
+    n_events = builder.trunc(builder.sub(events.end, events.begin), _SHORT)
+    above = spread(builder, builder.shl(n_events, _SHORT(7)), n_lanes)
     for begin, a, b in zip(begins, both, upper, strict=True):
         high = builder.load(b)
         target.add(half + begin, high)
-        low = builder.sub(builder.load(a), builder.shl(high, ir.Constant(sums_type, [8] * n_lanes)))
-        target.add(begin, builder.sub(low, above))
+        target.add(begin, builder.sub(builder.sub(builder.load(a), builder.shl(high, eight)), above))
 
 
-def _add_plain(events, target, panel, kind):
-    builder, sums_type = events.builder, ir.VectorType(kind, panel)
-    (total,) = _zeros(builder, sums_type, 1)
-    with events.each(INT(panel)) as (row, amount):
-        value = builder.sext(load(builder, row, ir.VectorType(_BYTE, panel)), sums_type)
-        value = value if amount is None else builder.mul(spread(builder, amount, panel), value)
+def _add_plain(events, target, panel):
+    builder, kind = events.builder, ir.VectorType(_SHORT, panel)
+    (total,) = _zeros(builder, kind, 1)
+    with events.each(INT(panel)) as (row, _):
+        value = builder.sext(load(builder, row, ir.VectorType(_BYTE, panel)), kind)
         builder.store(builder.add(builder.load(total), value), total)
     target.add(0, builder.load(total))
 
 
 def _add_narrow(events, target, width):
     builder = events.builder
+    with events.each(width) as (row, _), cgutils.for_range(builder, width) as loop:
+        target.add_one(loop.index, builder.sext(builder.load(builder.gep(row, [loop.index])), WORD))
+
+
+def _add_products(events, target, width):
+    """Number by number, whatever the width; a packed row has channel j in byte 2 j, or in byte 2 (j - half) + 1."""
+    builder = events.builder
+    half = builder.lshr(width, INT(1))
+    is_packed = builder.icmp_signed(">=", width, INT(min(_PACKED)))
     with events.each(width) as (row, amount), cgutils.for_range(builder, width) as loop:
-        value = builder.sext(builder.load(builder.gep(row, [loop.index])), WORD)
-        target.add_one(loop.index, value if amount is None else builder.mul(amount, value))
+        j = loop.index
+        is_upper = builder.icmp_signed(">=", j, half)
+        even = builder.shl(j, INT(1))
+        byte = builder.select(is_upper, builder.sub(even, builder.sub(width, INT(1))), even)
+        value = builder.load(builder.gep(row, [builder.select(is_packed, byte, j)]))
+        below = builder.and_(is_packed, builder.not_(is_upper))
+        value = builder.select(below, builder.xor(value, _BYTE(-128)), value)
+        target.add_one(j, builder.mul(amount, builder.sext(value, WORD)))

@@ -243,9 +243,13 @@ class Conv2d:
 
     @staticmethod
     def _has_planes(payload: np.ndarray, blocks: Blocks) -> bool:
-        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels."""
-        is_worth_it = payload.size > 0 and blocks.values.dtype != np.float32 and blocks.n_in >= _WORTH_PLANES
-        return is_worth_it and 0 < payload.min() and payload.max() < 2**_MOST_PLANES
+        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels.
+
+        Bytes are multiplied only where they must be.
+        """
+        is_whole = payload.size > 0 and blocks.values.dtype != np.float32 and 0 < payload.min()
+        is_worth_it = blocks.n_in >= _WORTH_PLANES and payload.max(initial=0) < 2**_MOST_PLANES
+        return is_whole and (is_worth_it or blocks.values.dtype == np.int8)
 
     def _payload(self, spikes: Spikes) -> np.ndarray:
         """The payload in the arithmetic of the weights."""
