@@ -64,7 +64,7 @@ class Conv2d:
     Sets nothing of its own, incs `current`, reads its weights.
     """
 
-    constants = ("blocks",)
+    constants = ("blocks", "_words")
 
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
@@ -126,7 +126,7 @@ class Conv2d:
         whole, gains = self._whole(fixing), fixing.gains(self.current)
         self.blocks, self._exponent = whole.fixed(fixing.scale(self.current), self.groups, self.window.is_dilated)
         self._gains = self._gains if gains is None else gains
-        self._largest_payload, self._band, self._taps = fixing.payload, None, None
+        self._largest_payload, self._band, self._taps, self._words = fixing.payload, None, None, None
         self._largest_sum = int(largest_sum(self.blocks.weight().astype(np.int64), is_signed=True).max(initial=0))
 
     def _whole(self, fixing: Fixing) -> WholeWeights:
