@@ -15,10 +15,12 @@ _ASYNCHRONOUS = (
 )  # fmt: skip
 """The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
+    "arithmetic/byte_lanes.py",
     "arithmetic/lanes.py",
     "arithmetic/positions.py",
     "arithmetic/vectors.py",
     "arithmetic/whole_lanes.py",
+    "handlers/projections/blocks.py",
     "handlers/projections/gather.py",
     "handlers/neuron_forms/arithmetic.py",
     "handlers/acts.py",
