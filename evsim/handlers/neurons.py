@@ -137,6 +137,11 @@ class Population:
         """How far the membrane may be from where the current drives it."""
         return float(abs(self.v_threshold) + 2 * abs(self.v_reset))
 
+    @property
+    def measure(self) -> float:
+        """What its current is compared with: steps far below it tell nothing."""
+        return float(abs(self.v_threshold) or abs(self.v_threshold - self.v_reset))
+
     def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
         """Threshold, reset and bias are whole numbers of each channel's own."""
         return (self.current,)
