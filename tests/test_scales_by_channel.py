@@ -311,3 +311,13 @@ def test_channels_of_very_different_sizes_keep_what_a_neuron_can_tell(sizes):
     ours, theirs = real.handlers[2].weight, net.handlers[2].weight
     largest = np.abs(ours).reshape(6, -1).max(axis=1)[:, None, None, None]
     assert (np.abs(ours - theirs) <= np.maximum(largest / 240, 2.0**-12)).all()
+
+
+def test_a_threshold_below_half_a_step_does_not_fire_at_rest():
+    net = fix(one_layer([1e4, 1, 1, 1, 1, 1]), "int8")
+    out = net.handlers[3]
+    assert out.thresholds[0] == 1
+    out.is_eager = False
+    net.handlers[2].handle(0, {"spikes": Spikes(np.array([0], np.int32))})
+    out.current.rows(0).value[0, 0] = 0
+    assert 0 not in out.handle(0, {})[0].address

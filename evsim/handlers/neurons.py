@@ -166,6 +166,8 @@ class Population:
         self.steps = np.ldexp(1 / gains, -np.asarray(scale.exponent))
         v_threshold, v_reset = (rounded(gains * level, scale.exponent) for level in (self.v_threshold, self.v_reset))
         self.rests = v_reset * self.steps
+        if self.v_threshold > self.v_reset:  # a threshold below half a step is no reason to fire at rest
+            v_threshold = np.maximum(v_threshold, v_reset + 1)
         self.thresholds = (v_threshold - v_reset).astype(scale.dtype)
         self.bias = rounded(gains * self.bias, scale.exponent, scale.dtype)
         self._constants = (0, 0, rate, shift)
