@@ -15,6 +15,7 @@ _ASYNCHRONOUS = (
 )  # fmt: skip
 """The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
+    "arithmetic/byte_rows.py",
     "arithmetic/lanes.py",
     "arithmetic/positions.py",
     "arithmetic/vectors.py",

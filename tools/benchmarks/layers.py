@@ -187,7 +187,7 @@ def _attention(rng, density, make, dense, n_operands, n_tokens=196, n_channels=2
 def _sdsa(rng, density):
     def make(n_tokens, n_channels):
         column = Current(1, n_channels)
-        meet, total = Coincidence("kv", n_tokens * n_channels), TokenSum("sum", n_tokens, column)
+        meet, total = Coincidence("kv", n_tokens, n_channels), TokenSum("sum", n_tokens, column)
         gate = LIF("gate", column, (n_channels,), "channel", 0.5)
         passes = Gate("qkv", n_tokens, n_channels)
 
