@@ -16,6 +16,7 @@ _ASYNCHRONOUS = (
 """The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
     "arithmetic/byte_rows.py",
+    "arithmetic/count_rows.py",
     "arithmetic/lanes.py",
     "arithmetic/positions.py",
     "arithmetic/vectors.py",
