@@ -4,31 +4,21 @@
     add_to_rows     one row, held in registers, added to each row that a list names
     add_amounts     an amount for each row that a list names, in the lanes that the row lets through
 
-Rows are padded to whole vectors of 64 bytes (`row_width`). Callers are compiled again when this file changes (see
+Rows are padded to whole vectors (`row_panels.row_width`). Callers are compiled again when this file changes (see
 `evsim.arithmetic.kernel`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from evsim.arithmetic.row_panels import by_panel, each_row, n_items, vector_kind
 from evsim.arithmetic.vectors import INT, address_of, check_contiguous, load, spread, store
 
-__all__ = ["add_amounts", "add_to_rows", "row_width", "sum_rows"]
-
-_BYTES = 64
-
-
-def row_width(n: int, dtype: type = np.int32) -> int:
-    """Places of a row that holds n numbers: whole vectors of them."""
-    n_lanes = _BYTES // np.dtype(dtype).itemsize
-    return -(-n // n_lanes) * n_lanes
+__all__ = ["add_amounts", "add_to_rows", "sum_rows"]
 
 
 def _sum_by_row(rows, which, begin, end, sums):
@@ -44,43 +34,14 @@ def _add_by_row(row, which, begin, end, rows):
 
 
 def _add_amounts_by_row(masks, which, amount, n, sums):
-    """sums += amount[m] where masks[m] is -1, not where it is 0, for each m of which[:n]; amounts are bytes or int32."""
+    """sums += amount[m] where masks[m] is -1, not where it is 0, for each m of which[:n]."""
     for event in range(n):
         sums += np.int32(amount[which[event]]) & masks[which[event]]
 
 
-def _by_panel(builder: ir.IRBuilder, width: ir.Value, n_lanes: int, do: Callable[[ir.Value, int], None]) -> None:
-    """do(first lane, vectors) for panels of four vectors while they last, then of two and of one."""
-    n_panels = builder.sdiv(width, INT(4 * n_lanes))
-    with cgutils.for_range(builder, n_panels) as loop:
-        do(builder.mul(loop.index, INT(4 * n_lanes)), 4)
-    at = builder.mul(n_panels, INT(4 * n_lanes))
-    for n_vectors in (2, 1):
-        rest = builder.and_(width, INT(n_vectors * n_lanes))
-        with builder.if_then(builder.icmp_signed("!=", rest, INT(0))):
-            do(at, n_vectors)
-        at = builder.add(at, rest)
-
-
-def _each(builder, which, begin, end, width, do):
-    """do(number of the row that it names, first place of it) for each event."""
-    with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
-        event = builder.add(begin, loop.index)
-        number = builder.sext(builder.load(builder.gep(which, [event])), INT)
-        do(number, builder.mul(number, width))
-
-
-def _kind(row: ir.Value) -> ir.VectorType:
-    return ir.VectorType(row.type.pointee, 8 * _BYTES // row.type.pointee.width)
-
-
-def _width(context, builder, signature, arguments, i):
-    return context.make_array(signature.args[i])(context, builder, arguments[i]).nitems
-
-
 def _sum_vectors(context, builder, signature, arguments):
     rows, which, sums = (address_of(context, builder, signature, arguments, i) for i in (0, 1, 4))
-    width, kind = _width(context, builder, signature, arguments, 4), _kind(sums)
+    width, kind = n_items(context, builder, signature, arguments, 4), vector_kind(sums)
 
     def do(at, n_vectors):
         places = [builder.add(at, INT(kind.count * i)) for i in range(n_vectors)]
@@ -91,17 +52,17 @@ def _sum_vectors(context, builder, signature, arguments):
                 value = load(builder, builder.gep(rows, [builder.add(first, place)]), kind)
                 builder.store(builder.add(builder.load(total), value), total)
 
-        _each(builder, which, arguments[2], arguments[3], width, add)
+        each_row(builder, which, arguments[2], arguments[3], width, add)
         for place, total in zip(places, totals, strict=True):
             store(builder, builder.load(total), builder.gep(sums, [place]))
 
-    _by_panel(builder, width, kind.count, do)
+    by_panel(builder, width, kind.count, do)
     return context.get_dummy_value()
 
 
 def _add_vectors(context, builder, signature, arguments):
     row, which, rows = (address_of(context, builder, signature, arguments, i) for i in (0, 1, 4))
-    width, kind = _width(context, builder, signature, arguments, 0), _kind(row)
+    width, kind = n_items(context, builder, signature, arguments, 0), vector_kind(row)
 
     def do(at, n_vectors):
         places = [builder.add(at, INT(kind.count * i)) for i in range(n_vectors)]
@@ -112,15 +73,15 @@ def _add_vectors(context, builder, signature, arguments):
                 target = builder.gep(rows, [builder.add(first, place)])
                 store(builder, builder.add(load(builder, target, kind), value), target)
 
-        _each(builder, which, arguments[2], arguments[3], width, add)
+        each_row(builder, which, arguments[2], arguments[3], width, add)
 
-    _by_panel(builder, width, kind.count, do)
+    by_panel(builder, width, kind.count, do)
     return context.get_dummy_value()
 
 
 def _add_amount_vectors(context, builder, signature, arguments):
     masks, which, amount, sums = (address_of(context, builder, signature, arguments, i) for i in (0, 1, 2, 4))
-    width, kind = _width(context, builder, signature, arguments, 4), _kind(sums)
+    width, kind = n_items(context, builder, signature, arguments, 4), vector_kind(sums)
 
     def do(at, n_vectors):
         places = [builder.add(at, INT(kind.count * i)) for i in range(n_vectors)]
@@ -134,11 +95,11 @@ def _add_amount_vectors(context, builder, signature, arguments):
                 mask = load(builder, builder.gep(masks, [builder.add(first, place)]), kind)
                 builder.store(builder.add(builder.load(total), builder.and_(value, mask)), total)
 
-        _each(builder, which, INT(0), arguments[3], width, add)
+        each_row(builder, which, INT(0), arguments[3], width, add)
         for place, total in zip(places, totals, strict=True):
             store(builder, builder.load(total), builder.gep(sums, [place]))
 
-    _by_panel(builder, width, kind.count, do)
+    by_panel(builder, width, kind.count, do)
     return context.get_dummy_value()
 
 

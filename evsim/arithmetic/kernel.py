@@ -19,6 +19,8 @@ _SHARED = (
     "arithmetic/count_rows.py",
     "arithmetic/lanes.py",
     "arithmetic/positions.py",
+    "arithmetic/row_panels.py",
+    "arithmetic/tree_rows.py",
     "arithmetic/vectors.py",
     "arithmetic/whole_lanes.py",
     "handlers/projections/gather.py",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from evsim.arithmetic import lanes
-from evsim.arithmetic.count_rows import add_amounts, add_to_rows, row_width, sum_rows
+from evsim.arithmetic.count_rows import add_amounts, add_to_rows, sum_rows
 from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.row_panels import row_width
 from evsim.arithmetic.whole_lanes import scaled
 
 __all__ = ["Scratch", "multiply_keys_and_values_first", "multiply_queries_and_keys_first"]
