@@ -2,6 +2,8 @@
 
     mark_row    mark the events of one row, and weigh each by its column
     or_each     the OR of equally spaced rows, three in one pass
+    pack_bytes  the marks of 64 places as the bits of a word
+    count_bits  the bits of a word that are set
 
 Callers are compiled again when this file changes (see `evsim.arithmetic.kernel`).
 """
@@ -17,7 +19,7 @@ from numba.extending import intrinsic
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.vectors import INT, address_of, check_contiguous, load, store
 
-__all__ = ["mark_row", "or_each", "zero_marks"]
+__all__ = ["count_bits", "mark_row", "or_each", "pack_bytes", "zero_marks"]
 
 _BYTE = ir.IntType(8)
 _LONG, _SHORT = 64, 16
@@ -73,6 +75,39 @@ def _or_by_vector(typingctx, target, at, first, a, second, b, third, c, width):
 
 _or_by_vector.py_func = _or_by_byte  # as every compiled kernel has it
 _or_rows = _or_by_byte if config.DISABLE_JIT else _or_by_vector
+
+
+def _pack_by_byte(marks, at):
+    """The word whose bit i is whether marks[at + i] is set, for 64 bytes of a flat array."""
+    return np.packbits(marks[at : at + 64] != 0, bitorder="little").view(np.uint64)[0]
+
+
+def _count_by_bit(word):
+    """How many bits of a word are set."""
+    return int(word).bit_count()
+
+
+def _pack_vector(context, builder, signature, arguments):
+    marks = builder.gep(address_of(context, builder, signature, arguments, 0), [arguments[1]])
+    kind = ir.VectorType(_BYTE, 64)
+    is_set = builder.icmp_unsigned("!=", load(builder, marks, kind), ir.Constant(kind, None))
+    return builder.bitcast(is_set, INT)
+
+
+@intrinsic
+def _pack_by_vector(typingctx, marks, at):
+    check_contiguous(marks)
+    return types.uint64(marks, types.int64), _pack_vector
+
+
+@intrinsic
+def _count_in_word(typingctx, word):
+    return types.int64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
+
+
+_pack_by_vector.py_func, _count_in_word.py_func = _pack_by_byte, _count_by_bit
+pack_bytes = _pack_by_byte if config.DISABLE_JIT else _pack_by_vector
+count_bits = _count_by_bit if config.DISABLE_JIT else _count_in_word
 
 
 @kernel(error_model="numpy", forceinline=True)

@@ -23,6 +23,7 @@ _SHARED = (
     "arithmetic/tree_rows.py",
     "arithmetic/vectors.py",
     "arithmetic/whole_lanes.py",
+    "handlers/attention/ssa_order.py",
     "handlers/projections/gather.py",
     "handlers/neuron_forms/arithmetic.py",
     "handlers/acts.py",

@@ -10,7 +10,7 @@ from numba.core import cgutils
 
 from evsim.arithmetic.vectors import INT
 
-__all__ = ["by_panel", "each_row", "n_items", "row_width", "vector_kind"]
+__all__ = ["by_panel", "n_items", "row_width", "vector_kind"]
 
 _BYTES = 64
 
@@ -32,14 +32,6 @@ def by_panel(builder: ir.IRBuilder, width: ir.Value, n_lanes: int, do: Callable[
         with builder.if_then(builder.icmp_signed("!=", rest, INT(0))):
             do(at, n_vectors)
         at = builder.add(at, rest)
-
-
-def each_row(builder, which, begin, end, width, do):
-    """do(number of the row that it names, first place of it) for each event."""
-    with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
-        event = builder.add(begin, loop.index)
-        number = builder.sext(builder.load(builder.gep(which, [event])), INT)
-        do(number, builder.mul(number, width))
 
 
 def vector_kind(row: ir.Value) -> ir.VectorType:

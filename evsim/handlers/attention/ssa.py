@@ -20,14 +20,10 @@ from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.acts import Act, Kind
-from evsim.handlers.attention.ssa_order import count_meetings, keep_keys
-from evsim.handlers.attention.ssa_products import (
-    Scratch,
-    multiply_keys_and_values_first,
-    multiply_queries_and_keys_first,
-)
+from evsim.handlers.attention.ssa_order import plan_order
+from evsim.handlers.attention.ssa_products import multiply_keys_and_values_first, multiply_queries_and_keys_first
+from evsim.handlers.attention.ssa_scratch import Scratch
 from evsim.handlers.geometry import Attention, Told
-from evsim.handlers.projections.pixel_index import index_by_pixel
 from evsim.handlers.views.address_map import AddressMap
 
 __all__ = ["SSA"]
@@ -98,7 +94,7 @@ class SSA:
             if map.n_targets != current.n_places * current.n_channels or map.fan_out > 1:
                 raise NetworkError(f"{name}: the map of {port} has {map.n_targets} places, {map.fan_out} of one event")
         self._shape = (current.n_places, n_heads, self.head_channels)
-        self.scratch = Scratch(current.n_places, self.head_channels)
+        self.scratch = Scratch(current.n_places, n_heads, self.head_channels)
         self.n_inputs = 3 * current.n_places * current.n_channels
         current.join_writer(name, whole=True)
 
@@ -187,23 +183,21 @@ class SSA:
         """Multiply the three operands; nothing is done unless each sent spikes."""
         if len(inbox) < 3 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
-        inbox = {port: self._moved(port, inbox[port]) for port in "qkv"}
-        query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
-        key, kv_first, qk_first, ands = self._plan(query, key, value)
-        tests = len(inbox["k"])
-        if not key[1].size:
+        q, k, v = (self._moved(port, inbox[port]).address for port in "qkv")
+        own, tests = self.scratch, k.size
+        kv_first, qk_first, ands, n_kept = plan_order(self._shape, q, k, v, *own.index)
+        if n_kept == 0:
             return Spikes.none(), OpCounts(masks=tests)
         rows = self.current.rows(step)
-        operands, scratch = (self._shape, *query, *key, *value, self.scale), self.scratch
+        operands = (self._shape, q, own.q_start, own.kept[:n_kept], v, own.v_start, own.v_marks, own.n_keys)
         if self._starts_with_kv(kv_first, qk_first):
             pairs, added, read, written = multiply_keys_and_values_first(
-                *operands, scratch.product, scratch.row, scratch.sums, rows.value, rows.touched
+                *operands, own.product, own.sums, self.scale, rows.value, rows.touched
             )
         else:
             pairs, added, read, written = multiply_queries_and_keys_first(
-                *operands, scratch.keys, scratch.entries, scratch.masks, scratch.sums, scratch.most_by_pair,
-                rows.value, rows.touched,
-            )  # fmt: skip
+                *operands, own.keys, own.row, own.sums, own.most_by_pair, self.scale, rows.value, rows.touched
+            )
         return Spikes.none(), OpCounts(
             masks=tests + pairs,
             acs=pairs + added,
@@ -222,17 +216,6 @@ class SSA:
 
     def _moved(self, port: str, spikes: Spikes) -> Spikes:
         return self.maps[port].move(spikes) if port in self.maps else spikes
-
-    def _by_token_and_head(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
-        return index_by_pixel(spikes.address, self.current.n_places * self.n_heads, self.head_channels)
-
-    def _plan(self, query, key, value) -> tuple[tuple[np.ndarray, np.ndarray], int, int, int]:
-        """The key events that matter, the additions that each order would cost, and the ANDs it took to know."""
-        start, channel = np.empty_like(key[0]), np.empty(key[1].size + 1, np.int32)
-        kv_pairs, qk_pairs, row_adds = keep_keys(self._shape, *query, *key, value[0], start, channel)
-        key = (start, channel[: start[-1]])
-        meetings, ands = count_meetings(self._shape, *query, *key, value[0]) if start[-1] else (0, 0)
-        return key, kv_pairs + row_adds, qk_pairs + meetings, ands
 
     def _starts_with_kv(self, kv_first: int, qk_first: int) -> bool:
         return kv_first <= qk_first if self.order is None else self.order == "kv"
