@@ -11,7 +11,7 @@ __all__ = ["Scratch"]
 
 _MOST_CHANNELS = 255
 """Channels of a head whose coincidences fit a byte."""
-_PAIRS_OF_A_ROW = 24
+_PAIRS_OF_A_ROW = 80
 """Places of a row of bytes that are added in the time of one pair by itself."""
 
 
@@ -43,4 +43,4 @@ class Scratch:
         self.product = lanes.aligned_zeros((n_columns, width), np.int32)
         self.keys = lanes.aligned_zeros((n_columns, row_width(n_tokens, kind)), kind)
         self.row = lanes.aligned_zeros((self.keys.shape[1],), kind)
-        self.most_by_pair = self.row.size // _PAIRS_OF_A_ROW if n <= _MOST_CHANNELS else n_tokens * n
+        self.most_by_pair = max(2, self.row.size // _PAIRS_OF_A_ROW) if n <= _MOST_CHANNELS else n_tokens * n
