@@ -128,7 +128,7 @@ def or_each(source, begin, end, step, width, target, at):
             _or_rows(target, at, target, at, source, b, source, c, width)
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def mark_row(address, begin, first, weight_of, pixel_weights, most_by_event, row):
     """Mark the events of one row; returns the first event behind it, and the sum of the weights of the marked places.
 
@@ -162,7 +162,7 @@ def mark_row(address, begin, first, weight_of, pixel_weights, most_by_event, row
     return end, weight
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _weigh_words(words, pixel_weights):
     weight, n_words = np.int64(0), words.size // pixel_weights.size
     pairs_of_bytes, eight = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)

@@ -38,6 +38,7 @@ class PlaneDilation:
         self.head_channels = n_channels // n_heads
         self.n_inputs = n_tokens * n_channels
         self._n_reached = _n_neighbours(n_tokens), np.tile(_n_neighbours(self.head_channels), n_heads)
+        self._starts = np.zeros(n_tokens + 1, np.int64)  # where the events of each token begin
         self._plane = np.zeros((n_tokens, n_channels), np.uint8)
         self._column = np.zeros(n_channels + 2, np.uint8)  # a silent channel at either end
         within = np.arange(n_channels) % self.head_channels
@@ -59,7 +60,14 @@ class PlaneDilation:
         """Dilate the delivered spikes."""
         address = inbox["spikes"].address
         comparisons, n = _dilate(
-            address, *self._n_reached, *self._has_neighbour, self._plane, self._column, self._out_row, self._positions
+            address,
+            *self._n_reached,
+            *self._has_neighbour,
+            self._starts,
+            self._plane,
+            self._column,
+            self._out_row,
+            self._positions,
         )
         return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
 
@@ -75,11 +83,11 @@ def _n_neighbours(n: int) -> np.ndarray:
 
 @kernel(error_model="numpy")
 def _dilate(
-    address, n_tokens_reached, n_channels_reached, has_left, has_right, plane, column, out_row, positions
+    address, n_tokens_reached, n_channels_reached, has_left, has_right, starts, plane, column, out_row, positions
 ):  # fmt: skip
     n_tokens, n_channels = plane.shape
     flat, here, left, right = plane.reshape(-1), column[1:-1], column[:-2], column[2:]
-    starts, none = np.zeros(n_tokens + 1, np.int64), np.empty(0, np.int64)  # where the events of each token begin
+    none = starts[:0]
     n, n_marked, marked = np.int64(0), 0, np.int64(0)
     for token in range(n_tokens):
         begin, end = max(token - 1, 0), min(token + 2, n_tokens)

@@ -56,6 +56,7 @@ class SpikeMaxPool:
         self._windows_of = np.repeat(self._seen.n_columns, n_channels).astype(np.int32)
         n_in_row, in_words = self._windows_of.size, n_channels % 8 == 0 and n_channels <= 8 * 255
         self.most_by_event = int(_COUNTED_BY_EVENT * n_in_row) if in_words else n_in_row
+        self._starts = np.zeros(window.height + 1, np.int64)  # where the events of each row begin
         self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
         self._in_row = np.empty(window.width * n_channels, np.uint8)
         self._out_row = zero_marks(window.out_width * n_channels)
@@ -81,7 +82,7 @@ class SpikeMaxPool:
         """Pool the delivered spikes."""
         comparisons, n = _pool_spikes(
             inbox["spikes"].address, self._seen, self.n_channels, self._windows_of, self.most_by_event,
-            self._plane, self._in_row, self._out_row, self._positions,
+            self._starts, self._plane, self._in_row, self._out_row, self._positions,
         )  # fmt: skip
         return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
 
@@ -212,11 +213,10 @@ class _Seen(NamedTuple):
 
 
 @kernel(error_model="numpy")
-def _pool_spikes(address, seen, n_channels, windows_of, most_by_event, plane, in_row, out_row, positions):
+def _pool_spikes(address, seen, n_channels, windows_of, most_by_event, starts, plane, in_row, out_row, positions):
     rows, columns, n_rows, n_columns, stride, padding, (dilation_y, dilation_x) = seen
-    height, width = plane.shape
+    width = plane.shape[1]
     out_width, flat = columns.shape[0], plane.reshape(-1)
-    starts = np.zeros(height + 1, np.int64)  # where the events of each row begin
     n, n_marked, y_marked, y_clear = np.int64(0), 0, np.int64(0), np.int64(0)
     for y_out in range(rows.shape[0]):
         y_first, y_end = rows[y_out]
@@ -227,7 +227,7 @@ def _pool_spikes(address, seen, n_channels, windows_of, most_by_event, plane, in
             n_marked += n_rows[y_marked] * n_windows
             y_marked += 1
         if y_first < y_end and starts[y_first] < starts[y_end]:
-            or_each(flat, y_first * width, y_end * width, dilation_y * width, width, in_row, 0)
+            or_each(flat, y_first * width, y_end * width, dilation_y * width, width, in_row, np.int64(0))
             for x_out in range(out_width):
                 begin, end = columns[x_out, 0] * n_channels, columns[x_out, 1] * n_channels
                 or_each(in_row, begin, end, dilation_x * n_channels, n_channels, out_row, x_out * n_channels)

@@ -15,7 +15,7 @@ from evsim.arithmetic.kernel import kernel
 __all__ = ["clear_marks", "plan_order"]
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def clear_marks(address, marks):
     """Set the marks of the events to zero again."""
     if 64 * address.size > marks.size:
@@ -42,7 +42,7 @@ def _index(address, n, marks, start, bits):
     start[bits.shape[0]] = n_before
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _count_columns(address, n_columns, counts):
     """Events by channel, of all heads."""
     counts[:] = 0
@@ -53,7 +53,7 @@ def _count_columns(address, n_columns, counts):
         counts[np.uint32(address[event] - first)] += 1
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _keep_words(shape, n_queries, v_start, k_bits):
     """Clear the bits of keys that meet no value or no query; the pairs of K^T V, and the keys that are left."""
     n_tokens, n_heads, n = shape
@@ -61,7 +61,7 @@ def _keep_words(shape, n_queries, v_start, k_bits):
     for head in range(n_heads):
         for i in range(n):
             has_query[head, i >> 6] |= np.uint64(n_queries[head * n + i] > 0) << np.uint64(i & 63)
-    kv_pairs, n_kept, group = np.int64(0), np.int64(0), 0
+    kv_pairs, n_kept, group = np.int64(0), np.int64(0), np.int64(0)
     for _ in range(n_tokens):
         for head in range(n_heads):
             n_values, kept = v_start[group + 1] - v_start[group], np.int64(0)
@@ -75,7 +75,7 @@ def _keep_words(shape, n_queries, v_start, k_bits):
     return kv_pairs, n_kept
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _keep_events(address, n, k_bits, kept):
     """The events whose bit is set."""
     n_kept, share = np.int64(0), 1.0 / n
@@ -96,7 +96,7 @@ def _sum_where(bits, words, values, n):
     return total
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _meet_words(query, n_keys, key_bits, n_values, common):
     """Values behind the keys that share a channel with a query of several words; words that hold one."""
     total, n_used = np.int64(0), np.int64(0)
@@ -122,7 +122,7 @@ def _count_meetings(shape, q_bits, k_bits, v_start):
     common = np.empty(n_tokens + 1, np.uint64)
     total, n_ands = np.int64(0), np.int64(0)
     for head in range(n_heads):
-        n_keys = 0  # key tokens of this head, packed
+        n_keys = np.int64(0)  # key tokens of this head, packed
         for group in range(head, n_tokens * n_heads, n_heads):
             any_bit = np.uint64(0)
             for word in range(n_words):
@@ -185,7 +185,8 @@ def plan_order(shape, q, k, v, marks, v_marks, q_start, k_start, v_start, q_bits
     if n_kept < k.size:
         _keep_events(k, n, k_bits, kept)
     else:
-        kept[: k.size] = k
+        for event in range(k.size):  # assigned as a slice it would compile a message about shapes
+            kept[event] = k[event]
     _count_columns(kept[:n_kept], n_columns, n_keys)
     qk_pairs, row_adds = np.int64(0), np.int64(0)
     for column in range(n_columns):

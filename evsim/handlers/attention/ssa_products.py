@@ -21,7 +21,7 @@ def _write_output(scale, sums, target):
     sums[:] = 0
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _multiply_keys(shape, kept, v_start, v_marks, product):
     """product = K^T V of all heads: each key adds the values of its group to the row of its channel; the pairs."""
     _, n_heads, n = shape
@@ -52,11 +52,13 @@ def multiply_keys_and_values_first(
     n_added, n_written = np.int64(0), np.int64(0)
     for head in range(n_heads):
         of_channel, first_row = n_keys[head * n : (head + 1) * n], head * n * product.shape[1]
-        is_full = np.all(of_channel)
+        n_listed = np.int64(0)
+        for i in range(n):
+            n_listed += of_channel[i] != 0
         for token in range(n_tokens):
             group = token * n_heads + head
             begin, end, origin = q_start[group], q_start[group + 1], group * n
-            if is_full:
+            if n_listed == n:
                 n_rows = end - begin
                 sum_rows(product, first_row, q, begin, end, origin, sums)
             else:
@@ -74,7 +76,7 @@ def multiply_keys_and_values_first(
     return n_pairs, n_added, n_added, n_written
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _list_by_column(kept, n_columns, n_keys, start, token_of, keys):
     """The tokens that hold a key of each channel: ``token_of[start[i]:start[i + 1]]``, and as rows of marks."""
     filled, n = np.empty(n_columns, np.int64), np.int64(0)
@@ -93,7 +95,7 @@ def _list_by_column(kept, n_columns, n_keys, start, token_of, keys):
         keys[column, token] = 1
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _add_by_pair(q, begin, end, shift, start, token_of, v, v_start, head, shape, row, met, sums):
     """One query token: each pair by itself, then each entry to the values of its token; entries, and additions."""
     _, n_heads, n = shape
@@ -117,7 +119,7 @@ def _add_by_pair(q, begin, end, shift, start, token_of, v, v_start, head, shape,
     return n_met, n_added
 
 
-@kernel(error_model="numpy", forceinline=True)
+@kernel(error_model="numpy")
 def _add_by_row(q, begin, end, shift, keys, v_start, v_marks, head, shape, row, met, sums):
     """The same with rows: of the keys' marks, summed, and of the values' marks, which let an entry through."""
     n_tokens, n_heads, n = shape
