@@ -47,7 +47,7 @@ def test_value_places_and_counts_equal_the_slow_twin(n_tokens, n_heads, head_cha
 @given(
     n_tokens=st.integers(1, 70),
     head_channels=st.sampled_from([3, 16, 40, 65, 255, 256, 300]),
-    density=st.tuples(*[st.sampled_from([0.02, 0.2, 1.0])] * 3),
+    density=st.tuples(*[st.sampled_from([0.004, 0.03, 0.2, 1.0])] * 3),
     most_by_pair=st.sampled_from([0, 3, 10**6]),
     seed=st.integers(0, 2**31),
 )
