@@ -68,12 +68,8 @@ class Neurons:
     def __init__(self, population, is_float):
         self.name, self.is_float, self.bias = population.name, is_float, population.bias
         self.constants = population.constants_of_charge
-        self.unit = 2.0**-population.current.exponent
+        self.v_threshold, self.steps, self.rests = population.thresholds, population.steps, population.rests
         self.v = np.full((population.current.n_places, self.bias.size), self.v_reset)
-
-    @property
-    def v_threshold(self):
-        return self.constants[0]
 
     @property
     def v_reset(self):
@@ -100,7 +96,7 @@ class Neurons:
         _, v_reset, rate, last = self.constants
         if self.is_float:
             return v + (x - last * (v - v_reset)) * rate
-        return v + (((x - v + v_reset) * rate) >> last)
+        return v + (((x - v) * rate) >> last)
 
     def end(self, x, how):
         self.bias_now = self.bias
@@ -200,7 +196,8 @@ class Step:
             ready = (h >= n.v_threshold) & ~n.waits.reshape(h.shape)
             ready &= ~n.is_reset | self.how.refire
             for i in np.flatnonzero(ready):
-                self.queue.append(((p, int(i)), float(h.reshape(-1)[i]) * n.unit))
+                c = i % n.bias.size
+                self.queue.append(((p, int(i)), float(h.reshape(-1)[i]) * n.steps[c] + n.rests[c]))
                 n.waits[i] = True
                 if self.is_layer or self.how.commit == "crossing":
                     self.reset(p, i)
@@ -220,7 +217,7 @@ class Step:
                 if not (self.is_layer or self.how.commit == "crossing"):
                     if p not in self.h:  # what is chosen meanwhile changes nothing for those that are not
                         self.h[p] = n.h(self.x[p]).reshape(-1)
-                    if self.h[p][i] < n.v_threshold:
+                    if self.h[p][i] < n.v_threshold[i % n.bias.size]:
                         self.done.withdrawn += 1
                         continue
                     self.reset(p, i)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evsim.arithmetic.whole import PIXEL_BITS, weight_exponent
+from evsim.arithmetic.whole import LARGEST_INPUT, PIXEL_BITS, weight_exponent
 from evsim.engine.network import INPUT
 from evsim.engine.spikes import Spikes
 from evsim.handlers.attention.dssa import RealProduct
@@ -17,6 +17,7 @@ from evsim.handlers.attention.sdsa import TokenSum
 from evsim.handlers.attention.ssa import SSA
 from evsim.handlers.neurons import Population
 from evsim.handlers.pooling import CurrentMaxPool
+from evsim.handlers.projections import whole_weights
 from evsim.handlers.projections.conv import Conv2d
 from evsim.handlers.readout import Readout, RealLinear, TokenMean
 from evsim.handlers.spike_sum import SpikeMean
@@ -27,6 +28,11 @@ from tests.twins import TWINS, dense
 def whole(values, exponent):
     """Rounded to steps of 2^-exponent, ties to even."""
     return np.round(np.asarray(values, np.float64) * 2.0**exponent).astype(np.int64)
+
+
+def gained(values, current):
+    """Times the gain of each channel, where a current has gains."""
+    return np.asarray(values, np.float64) * (1 if current.gains is None else current.gains)
 
 
 def half_up(values):
@@ -75,8 +81,10 @@ def _conv(ours, theirs, inbox, currents, state, bits):
     x = dense(inbox, "spikes", ours.n_inputs).reshape(window.height, window.width, ours.n_in)
     is_real = x.dtype == np.float32
     x = whole(x, PIXEL_BITS) if is_real else x
-    weight = whole(ours.weight, exponent)
-    assert abs(weight).max() < 2 ** (bits - 1)
+    weight = whole(gained(ours.weight.T, current), exponent).T
+    keeps_words = ours.n_out // ours.groups < whole_weights.FEWEST_CHANNELS or theirs._largest_payload >= LARGEST_INPUT
+    assert abs(weight).max() < 2 ** (15 if keeps_words else bits - 1)
+    assert theirs.blocks.values.dtype == (np.int16 if keeps_words or bits == 16 else np.int8)
     sums = naive.conv2d(x, weight, window.stride, window.padding, ours.groups)
     reached = naive.conv2d(x != 0, np.ones(weight.shape), window.stride, window.padding, ours.groups).any(axis=-1)
     finer = current.exponent - exponent - (PIXEL_BITS if is_real else 0)
@@ -88,9 +96,9 @@ def _population(ours, theirs, inbox, currents, state, bits):
     exponent, rate = current.exponent, float(ours.rate)
     power = round(-np.log2(rate))
     m, r = (1, power) if 2.0**-power == rate else (round(rate * 2**15), 15)
-    v_threshold, v_reset = whole(ours.v_threshold, exponent), whole(ours.v_reset, exponent)
-    v = state.setdefault("v", np.full((current.n_places, current.n_channels), v_reset))
-    x = currents.at(current)[0] + whole(ours.bias, exponent)
+    v_threshold, v_reset = (whole(gained(level, current), exponent) for level in (ours.v_threshold, ours.v_reset))
+    v = state.setdefault("v", np.zeros((current.n_places, current.n_channels), np.int64) + v_reset)
+    x = currents.at(current)[0] + whole(gained(ours.bias, current), exponent)
     assert abs(x).max() < 2**30
     h = v + (((x - v + v_reset) * m) >> r)
     state["v"] = np.where(h >= v_threshold, v_reset, h)
@@ -110,10 +118,9 @@ def _pool(ours, theirs, inbox, currents, state, bits):
 
 def _token_mean(ours, theirs, inbox, currents, state, bits):
     value, touched = currents.at(theirs.source)
-    finer = theirs.target.exponent - theirs.source.exponent
-    total = [int(column) for column in value.sum(axis=0)]
-    n = len(value) << max(0, -finer)
-    mean = np.array([((t << max(0, finer)) + n // 2) // n for t in total])
+    finer = np.broadcast_to(theirs.target.exponent - theirs.source.exponent, value.shape[1]).tolist()
+    total, n = [int(column) for column in value.sum(axis=0)], [len(value) << max(0, -f) for f in finer]
+    mean = np.array([((t << max(0, f)) + m // 2) // m for t, m, f in zip(total, n, finer, strict=True)])
     if touched.any():
         currents.add(theirs.target, mean, np.array([True]))
 
@@ -158,9 +165,11 @@ def _product(ours, theirs, inbox, currents, state, bits):
 
 def _real_linear(ours, theirs, inbox, currents, state, bits):
     value, touched = currents.at(theirs.source)
-    exponent = weight_exponent(ours.weight, bits)
-    sums = [int(s) for s in whole(ours.weight, exponent) @ value[0]]
-    coarser = theirs.source.exponent + exponent - theirs.target.exponent
+    finest = np.max(theirs.source.exponent)
+    weight = ours.weight / gained(2.0 ** (theirs.source.exponent - finest), theirs.source)
+    exponent = weight_exponent(weight, bits if theirs.source.gains is None else 16)
+    sums = [int(s) for s in whole(weight, exponent) @ value[0]]
+    coarser = finest + exponent - theirs.target.exponent
     assert coarser > 0
     if touched[0]:
         value = np.array([(s + (1 << (coarser - 1))) >> coarser for s in sums])

@@ -199,15 +199,19 @@ def test_the_order_of_events_changes_no_bit(seed, precision, n_out, n_in, is_gra
 # --- nothing overflows ------------------------------------------------------------------------------------------------
 
 
+def in_steps(weight, current):
+    """Weights [c_out, ...] in steps of the current that they are added to."""
+    return np.round(naive_whole.gained(weight.T, current) * 2.0**current.exponent).T.astype(np.int64)
+
+
 @needs_jit
 @pytest.mark.parametrize("precision", ["int16", "int8"])
 @pytest.mark.parametrize(("n_out", "n_in", "kernel"), [(64, 256, 1), (128, 64, 3), (16, 300, 3), (5, 512, 1)])
 def test_the_worst_input_stays_in_range_and_is_exact(rng, precision, n_out, n_in, kernel):
     """All inputs that have a positive weight to one output active, and all that have a negative one."""
     conv2d = layer(rng, n_out, n_in, kernel, side=3, precision=precision)
-    exponent = conv2d.current.exponent
-    weight = np.round(conv2d.weight.astype(np.float64) * 2.0**exponent).astype(np.int64)
-    assert abs(conv2d.blocks.values.astype(np.int64)).max() < 2 ** (BITS[precision] - 1)
+    weight = in_steps(conv2d.weight, conv2d.current)
+    assert abs(conv2d.blocks.weight()).max() < 2 ** (BITS[precision] - 1 if n_out >= 32 else 15)
     limit = 2**14 if conv2d.current.dtype == np.int16 else 2**30
     pad = kernel // 2
     for output in range(0, n_out, max(1, n_out // 5)):
@@ -233,9 +237,9 @@ def test_one_block_of_weights_of_one_sign_fits_a_register(rng, precision):
     net.add(LIF("lif", current, (4, 64), "token,channel"))
     fix(net, precision)
     linear, net.handlers[1].is_eager = net.handlers[0], False
-    assert linear.blocks.largest_sum(np.round(linear.weight * 2.0**linear._exponent).astype(np.int64)) < 2**15
+    assert linear.blocks.largest_sum(linear.blocks.weight().astype(np.int64)) < 2**15
     linear.handle(0, {"spikes": Spikes(np.arange(1024, dtype=np.int32))})
-    expected = np.round(linear.weight[:, :, 0, 0].astype(np.float64).sum(axis=1) * 2.0**current.exponent)
+    expected = in_steps(linear.weight, current)[:, :, 0, 0].sum(axis=1)
     np.testing.assert_array_equal(current.rows(0).value, np.tile(expected, (4, 1)))
 
 
@@ -247,16 +251,14 @@ def test_neurons_by_vector_and_by_number_agree(dtype, seed, rate):
     value, bias, v = (rng.choice([-top, -1, 0, 1, top, 5], n).astype(dtype) for _ in range(3))
     bias, v = bias // 4, np.minimum(v, 99)
     value = value // 2
-    constants = (100, rng.choice([0, -3]), *rate)
+    threshold = rng.choice([100, 103, 1, top - 1], n).astype(dtype)
     fired, expected = np.full(n + lanes.LANES, -1, np.int32), []
-    h = [int(v[j]) + ((int(value[j]) + int(bias[j]) - int(v[j]) + constants[1]) * rate[0] >> rate[1]) for j in range(n)]
-    expected = [5 + j for j in range(n) if h[j] >= 100]
-    if JIT:
-        n_fired = _fire(value, bias, v, tuple(map(int, constants)), True, 0, n, 5, fired, 0)
-    else:
-        n_fired = whole_lanes.fire(value, bias, v, tuple(map(int, constants)), True, 0, n, 5, fired, 0)
+    h = [int(v[j]) + ((int(value[j]) + int(bias[j]) - int(v[j])) * rate[0] >> rate[1]) for j in range(n)]
+    expected = [5 + j for j in range(n) if h[j] >= threshold[j]]
+    fire = _fire if JIT else whole_lanes.fire
+    n_fired = fire(value, bias, threshold, v, (0, 0, *rate), True, 0, n, 5, fired, 0)
     assert fired[:n_fired].tolist() == expected
-    assert v.tolist() == [constants[1] if x >= 100 else x for x in h]
+    assert v.tolist() == [0 if x >= threshold[j] else x for j, x in enumerate(h)]
     assert not value.any()
 
 
@@ -285,12 +287,12 @@ def test_a_neuron_wakes_itself_if_and_only_if_it_would_fire_in_silence(kind, bia
     net.add(LIF(*args, v_reset=v_reset) if kind == "LIF" else PLIF(*args, w=w, v_reset=v_reset))
     fix(net, "int8")
     neurons = net.handlers[1]
-    v_threshold, reset, m, r = neurons._constants
-    v, has_fired = reset, False
+    threshold, (_, _, m, r) = int(neurons.thresholds[0]), neurons._constants
+    v, has_fired = 0, False
     for _ in range(3000):
-        h = v + ((int(neurons.bias[0]) - v + reset) * m >> r)
-        has_fired |= h >= v_threshold
-        v = reset if h >= v_threshold else h
+        h = v + ((int(neurons.bias[0]) - v) * m >> r)
+        has_fired |= h >= threshold
+        v = 0 if h >= threshold else h
     assert neurons.wakes_itself == has_fired
 
 

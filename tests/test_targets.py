@@ -47,7 +47,7 @@ class Digest:
         self.all.update(f"{name} {step} {len(spikes)}".encode() + spikes.address.tobytes() + payload)
 
 found = {}
-for precision in ("float32", "int16"):
+for precision in ("float32", "int16", "int8"):
     network, weights = load_network(find_weights("sdt-nmnist"), precision)
     recording = prepare_input(network, weights, str(zoo_folder() / "nmnist_digit_7.h5"), Preparation()).spikes
     digest = Digest()

@@ -7,13 +7,14 @@ See `evsim.arithmetic.whole` for the scales and the proof that nothing overflows
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from evsim.arithmetic.precision import BITS, FLOAT, check_precision
-from evsim.arithmetic.whole import LARGEST_INPUT, Claim, Scale, Summed
+from evsim.arithmetic.whole import LARGEST_INPUT, MOST_SHIFT, TELLING, Claim, Scale, Summed
 from evsim.errors import EvsimError, NetworkError
 
 __all__ = ["fix"]
@@ -52,7 +53,7 @@ def fix(network: Fixable, precision: str) -> Fixable:
     for handler in network.handlers:
         for current in network.currents_of(handler):
             scale = settling.scale(current)
-            current.fix(scale.exponent, scale.dtype)
+            current.fix(scale.exponent, scale.dtype, settling.gains(current))
     for handler, fixing in zip(network.handlers, fixings, strict=True):
         if network.currents_of(handler):
             handler.fix(fixing)
@@ -76,14 +77,23 @@ class _Fixing:
     def scale(self, current: Summed) -> Scale:
         return self.settling.scale(current)
 
+    def gains(self, current: Summed) -> np.ndarray | None:
+        return self.settling.gains(current)
+
 
 @dataclass
 class _Settling:
-    """Asks the writers of a current what they claim, and finds the scale that holds for all."""
+    """Asks the writers of a current what they claim, and finds the scale that holds for all.
+
+    A current has a scale for each channel where every handler that writes or reads it names it among those for which
+    it can do with that (`by_channel`). Of the currents that one handler names, all have or none: it passes channels on.
+    """
 
     network: Fixable
     bits: int
     scales: dict[int, Scale] = field(default_factory=dict)
+    found_gains: dict[int, np.ndarray] = field(default_factory=dict)
+    uniform: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.stage_of = {handler.name: stage for stage, handler in enumerate(self.network.handlers)}
@@ -94,6 +104,27 @@ class _Settling:
             if self.network.currents_of(handler) and not hasattr(handler, "fix"):
                 kind = type(handler).__name__
                 raise NetworkError(f"{handler.name}: {kind} cannot run in whole numbers; use --precision float32")
+        self.uniform = self._uniform()
+
+    def _uniform(self) -> set[int]:
+        """The currents that have one scale for all channels."""
+        uniform, joined = set(), []
+        for stage, handler in enumerate(self.network.handlers):
+            able = handler.by_channel(self.told(stage)) if hasattr(handler, "by_channel") else ()
+            joined.append({id(current) for current in able})
+            uniform |= {id(current) for current in self.network.currents_of(handler)} - joined[-1]
+        while more := [currents for currents in joined if currents & uniform and currents - uniform]:
+            uniform = uniform.union(*more)
+        return uniform
+
+    def gains(self, current: Summed) -> np.ndarray | None:
+        """What the values of each channel are multiplied by, as its first writer has them; None: one scale for all."""
+        if id(current) in self.uniform or not current.writers:
+            return None
+        if id(current) not in self.found_gains:
+            stage = self.stage_of[current.writers[0]]
+            self.found_gains[id(current)] = self.network.handlers[stage].gains(self.told(stage))
+        return self.found_gains[id(current)]
 
     def told(self, stage: int) -> _Fixing:
         """What the handler at `stage` is told."""
@@ -107,26 +138,41 @@ class _Settling:
         return self.scales[id(current)]
 
     def _settle(self, current: Summed) -> Scale:
+        gains = self.gains(current)
         stages = [self.stage_of[name] for name in current.writers]
         claims = [self.network.handlers[stage].claim(self.told(stage)) for stage in stages]
         readers = [self.network.handlers[self.stage_of[name]] for name in current.readers]
         level = max((getattr(reader, "level", 0.0) for reader in readers), default=0.0)
-        level += float(np.abs(current.bias).max(initial=0))
-        exponent = max((claim.exponent for claim in claims), default=0)
-        least = max((claim.least for claim in claims), default=0)
-        narrow = _coarsened(claims, level, exponent, 2**14)
-        if narrow is not None and narrow.exponent >= least:
+        finest = max((claim.exponent for claim in claims), default=0) if gains is None else _agreed(claims)
+        if gains is None:
+            level += float(np.abs(current.bias).max(initial=0))
+            least = max((claim.least for claim in claims), default=0)
+        else:
+            fine = TELLING - math.frexp(level or 1.0)[1]
+            level = (level + np.abs(current.bias)) * gains
+            least = np.minimum(np.max([claim.least for claim in claims], axis=0), fine)
+        narrow = _coarsened(claims, level, finest, 2**14)
+        if narrow is not None and np.all(narrow.exponent >= least):
             return Scale(narrow.exponent, narrow.bound, np.int16)
-        wide = _coarsened(claims, level, exponent, 2**30)
+        wide = _coarsened(claims, level, finest, 2**30)
         if wide is None:
-            raise NetworkError(f"{' + '.join(current.writers)}: sums reach {level:g}, at no scale below 2^30")
+            found = f"sums reach {np.max(level):g}"
+            raise NetworkError(f"{' + '.join(current.writers)}: {found}, at no scale below 2^30")
         return wide
 
 
-def _coarsened(claims: list[Claim], level: float, exponent: int, limit: int) -> Scale | None:
-    """The finest scale, from `exponent` down, at which sums and levels stay below `limit`."""
-    for coarser in range(exponent, -15, -1):
-        bound = sum(claim.bound(coarser) for claim in claims)
-        if bound + level * 2.0**coarser + 4 < limit:
-            return Scale(coarser, bound, np.int32)
+def _agreed(claims: list[Claim]) -> np.ndarray:
+    """The scale of each channel that the writers would like, not too fine for any of them."""
+    finest = np.max([claim.exponent for claim in claims], axis=0)
+    return np.minimum(finest, np.min([claim.least for claim in claims], axis=0) + MOST_SHIFT)
+
+
+def _coarsened(claims: list[Claim], level: float | np.ndarray, exponent: int | np.ndarray, limit: int) -> Scale | None:
+    """The finest scale, from `exponent` down, at which sums and levels stay below `limit`; of each channel its own."""
+    while np.min(exponent) > -15:
+        bound = sum(claim.bound(exponent) for claim in claims)
+        is_too_large = bound + np.ldexp(level, exponent) + 4 >= limit
+        if not np.any(is_too_large):
+            return Scale(exponent, bound, np.int32)
+        exponent = exponent - is_too_large.astype(np.int64) if np.ndim(exponent) else exponent - 1
     return None

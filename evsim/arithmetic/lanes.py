@@ -66,7 +66,7 @@ def _row_adder(is_scaled: bool) -> Callable:
         arrays = (address_of(context, builder, signature, arguments, i) for i in (0, 2, 3, 7))
         weights, address, payload, target = arrays
         weights = builder.gep(weights, [builder.sub(first, builder.mul(origin, width))])
-        events = _Events(builder, begin, end, address, payload if is_scaled else None, weights)
+        events = Events(builder, begin, end, address, payload if is_scaled else None, weights)
         _add_in_panels(events, builder.gep(target, [at]), width, (4, 2, 1))
         return context.get_dummy_value()
 
@@ -80,7 +80,7 @@ def _row_adder(is_scaled: bool) -> Callable:
     return add_rows_typed
 
 
-class _Events(NamedTuple):
+class Events(NamedTuple):
     """The events of a call of `add_rows`, as the compiler sees them."""
 
     builder: ir.IRBuilder

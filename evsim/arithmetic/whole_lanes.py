@@ -1,6 +1,7 @@
 """Whole lanes: what `lanes` does to float32 numbers, done to whole numbers; the sums are exact in any order.
 
-    add_rows        weights int16; a row of sums stays in registers, int16 where every event counts 1, else int32
+    add_rows        weights int16; a row of sums stays in registers, int16 where every event counts 1, else int32; of
+                    weights in bytes see `byte_lanes`
     fire            one step of leaky neurons in int32 or int16
     add_moved       sums to another scale
     scaled, rescaled    a finished sum times a constant
@@ -20,7 +21,7 @@ from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from evsim.arithmetic import lanes
+from evsim.arithmetic import byte_lanes, lanes
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.positions import PositionList
 from evsim.arithmetic.vectors import INT, WORD, address_of, check_contiguous, load, spread, store
@@ -57,10 +58,10 @@ def _add_rows_in_registers(context, builder, signature, arguments):
     place, shift = builder.gep(target, [at]), builder.trunc(shift, WORD)
     with builder.if_else(is_graded) as (graded, binary):
         with graded:
-            events = lanes._Events(builder, begin, end, address, array.data, weights)
+            events = lanes.Events(builder, begin, end, address, array.data, weights)
             _add_in_panels(events, place, width, shift, WORD)
         with binary:
-            events = lanes._Events(builder, begin, end, address, None, weights)
+            events = lanes.Events(builder, begin, end, address, None, weights)
             _add_in_panels(events, place, width, shift, _SHORT)
     return context.get_dummy_value()
 
@@ -131,9 +132,12 @@ def _add_long_rows(weights, first, address, payload, begin, end, origin, target,
             target[at + j] += amount * weights[row + j]
 
 
-def add_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift):
-    """`lanes.add_rows`, `lanes.add_scaled_rows` or `_add_whole_rows`, by the type of the weights and the payload."""
-    if weights.dtype != np.float32:
+def add_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
+    """`lanes.add_rows`, `add_scaled_rows`, `byte_lanes.add_byte_rows` or `_add_whole_rows`, by the types given."""
+    if weights.dtype == np.int8:
+        numbers = (begin, end, origin, target, at, width, shift, units, unit)
+        byte_lanes.add_byte_rows(weights, first, address, payload, *numbers)
+    elif weights.dtype != np.float32:
         _add_whole_rows(weights, first, address, payload, begin, end, origin, target, at, width, shift)
     elif payload.size == 0:
         _plain(lanes.add_rows)(weights, first, address, payload, begin, end, origin, target, at, width)
@@ -147,10 +151,10 @@ def _plain(kernel):
 
 
 @overload(add_rows, inline="always")
-def _choose_adder(weights, first, address, payload, begin, end, origin, target, at, width, shift):
+def _choose_adder(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
     if isinstance(weights.dtype, types.Float):
 
-        def add_floats(weights, first, address, payload, begin, end, origin, target, at, width, shift):
+        def add_floats(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
             if payload.size == 0:
                 lanes.add_rows(weights, first, address, payload, begin, end, origin, target, at, width)
             else:
@@ -159,13 +163,22 @@ def _choose_adder(weights, first, address, payload, begin, end, origin, target, 
         return add_floats
     if target.dtype == types.int64:
 
-        def add_long(weights, first, address, payload, begin, end, origin, target, at, width, shift):
+        def add_long(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
             flat = target.reshape(-1)
             _add_long_rows(weights, first, address, payload, begin, end, origin, flat, at, width, shift)
 
         return add_long
 
-    def add_whole(weights, first, address, payload, begin, end, origin, target, at, width, shift):
+    if weights.dtype == types.int8:
+
+        def add_bytes(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
+            byte_lanes.add_byte_rows_by_vector(
+                weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit
+            )
+
+        return add_bytes
+
+    def add_whole(weights, first, address, payload, begin, end, origin, target, at, width, shift, units, unit):
         _add_rows_by_vector(weights, first, address, payload, begin, end, origin, target, at, width, shift)
 
     return add_whole
@@ -210,13 +223,14 @@ def _choose_rescaling(scale, total, shift):
 
 
 def charge(v, x, rate, constants):
-    """H of one neuron: v + (x - leak * (v - v_reset)) * rate, or in whole numbers v + ((x - v + v_reset) * rate >> r).
+    """H of one neuron: v + (x - leak * (v - v_reset)) * rate, or in whole numbers v + ((x - v) * rate >> r).
 
-    `constants` are (v_threshold, v_reset, rate, leak), or (v_threshold, v_reset, rate, r), all whole numbers.
+    `constants` are (v_threshold, v_reset, rate, leak), in whole numbers (0, 0, rate, r): v is counted from v_reset
+    there, and each channel has a threshold of its own.
     """
     if isinstance(v, np.floating):
         return v + (x - constants[3] * (v - constants[1])) * rate
-    return int(v) + (((int(x) - int(v) + int(constants[1])) * int(rate)) >> int(constants[3]))
+    return int(v) + (((int(x) - int(v)) * int(rate)) >> int(constants[3]))
 
 
 @overload(charge, inline="always")
@@ -229,19 +243,22 @@ def _choose_charge(v, x, rate, constants):
         return charge_float
 
     def charge_whole(v, x, rate, constants):
-        return v + (((x - v + constants[1]) * rate) >> constants[3])
+        return v + (((x - v) * rate) >> constants[3])
 
     return charge_whole
 
 
 @njit(nogil=True, error_model="numpy")
-def _fire_by_number(value, bias, v, constants, clears, begin, end, first, fired, n):
-    """As `lanes.fire`, in whole numbers: h = v + ((value + bias - v + v_reset) * rate >> r)."""
-    v_threshold, v_reset, rate, shift = constants
+def _fire_by_number(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
+    """As `lanes.fire`, in whole numbers: h = v + ((value + bias - v) * rate >> r), all counted from v_reset.
+
+    `threshold` begins, as `bias` does, with that of neuron `begin`.
+    """
+    _, _, rate, shift = constants
     for j in range(begin, end):
-        h = int(v[j]) + (((int(value[j]) + int(bias[j - begin]) - int(v[j]) + v_reset) * rate) >> shift)
-        spike = h >= v_threshold
-        v[j] = v_reset if spike else h
+        h = int(v[j]) + (((int(value[j]) + int(bias[j - begin]) - int(v[j])) * rate) >> shift)
+        spike = h >= threshold[j - begin]
+        v[j] = 0 if spike else h
         fired[n] = first + j
         n += spike
         if clears:
@@ -253,16 +270,17 @@ def _fire_vectors(is_shift):
     """A vector of neurons a turn; `is_shift` where the rate is 1 / 2^r, so that nothing is multiplied."""
 
     def generate(context, builder, signature, arguments):
-        _, _, _, constants, clears, begin, end, first, _, length = arguments
-        value, bias, v, fired = (address_of(context, builder, signature, arguments, i) for i in (0, 1, 2, 8))
+        _, _, _, _, constants, clears, begin, end, first, _, length = arguments
+        value, bias, threshold, v, fired = (
+            address_of(context, builder, signature, arguments, i) for i in (0, 1, 2, 3, 9)
+        )
         element = v.type.pointee
         n_lanes = 8 * _BYTES // element.width
         kind, long = ir.VectorType(element, n_lanes), ir.VectorType(INT, n_lanes)
-        numbers = list(cgutils.unpack_tuple(builder, constants))
-        kinds = (element, element, element if is_shift else INT, element if is_shift else INT)
-        v_threshold, v_reset, rate, shift = (
+        nothing, to = ir.Constant(kind, None), element if is_shift else INT
+        rate, shift = (
             spread(builder, number if number.type == to else builder.trunc(number, to), n_lanes)
-            for number, to in zip(numbers, kinds, strict=True)
+            for number in list(cgutils.unpack_tuple(builder, constants))[2:]
         )
         listed = PositionList(builder, fired, length)
         n_bits = n_lanes.bit_length() - 1
@@ -270,17 +288,17 @@ def _fire_vectors(is_shift):
             ahead = builder.mul(loop.index, INT(n_lanes))
             at = builder.add(begin, ahead)
             x, u = (load(builder, builder.gep(pointer, [at]), kind) for pointer in (value, v))
-            b = load(builder, builder.gep(bias, [ahead]), kind)
-            drive = builder.add(builder.sub(builder.add(x, b), u), v_reset)
+            b, level = (load(builder, builder.gep(pointer, [ahead]), kind) for pointer in (bias, threshold))
+            drive = builder.sub(builder.add(x, b), u)
             if is_shift:
                 h = builder.add(u, builder.ashr(drive, shift))
             else:
                 product = builder.mul(builder.sext(drive, long), rate)
                 h = builder.add(u, builder.trunc(builder.ashr(product, shift), kind))
-            spikes = builder.icmp_signed(">=", h, v_threshold)
-            store(builder, builder.select(spikes, v_reset, h), builder.gep(v, [at]))
+            spikes = builder.icmp_signed(">=", h, level)
+            store(builder, builder.select(spikes, nothing, h), builder.gep(v, [at]))
             with builder.if_then(clears):
-                store(builder, ir.Constant(kind, None), builder.gep(value, [at]))
+                store(builder, nothing, builder.gep(value, [at]))
             listed.append(builder.add(first, at), spikes)
         return listed.length()
 
@@ -291,10 +309,10 @@ def _firing(is_shift):
     generate = _fire_vectors(is_shift)
 
     @intrinsic
-    def fire_by_vector(typingctx, value, bias, v, constants, clears, begin, end, first, fired, n):
-        check_contiguous(value, bias, v, fired)
+    def fire_by_vector(typingctx, value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
+        check_contiguous(value, bias, threshold, v, fired)
         i = types.int64
-        return i(value, bias, v, types.UniTuple(i, 4), types.boolean, i, i, i, fired, i), generate
+        return i(value, bias, threshold, v, types.UniTuple(i, 4), types.boolean, i, i, i, fired, i), generate
 
     return fire_by_vector
 
@@ -303,36 +321,38 @@ _fire_by_shift, _fire_by_product = _firing(True), _firing(False)
 
 
 @njit(nogil=True, error_model="numpy")
-def _fire_in_vectors(value, bias, v, constants, clears, begin, end, first, fired, n):
+def _fire_in_vectors(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
     rest = end - (end - begin) % (_BYTES // v.itemsize)
     if constants[2] == 1:
-        n = _fire_by_shift(value, bias, v, constants, clears, begin, rest, first, fired, n)
+        n = _fire_by_shift(value, bias, threshold, v, constants, clears, begin, rest, first, fired, n)
     else:
-        n = _fire_by_product(value, bias, v, constants, clears, begin, rest, first, fired, n)
+        n = _fire_by_product(value, bias, threshold, v, constants, clears, begin, rest, first, fired, n)
     if rest < end:
-        n = _fire_by_number(value, bias[rest - begin :], v, constants, clears, rest, end, first, fired, n)
+        done = rest - begin
+        n = _fire_by_number(value, bias[done:], threshold[done:], v, constants, clears, rest, end, first, fired, n)
     return n
 
 
 _fire_whole = _fire_by_number if config.DISABLE_JIT else _fire_in_vectors
 
 
-def fire(value, bias, v, constants, clears, begin, end, first, fired, n):
+def fire(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
     """`lanes.fire`, or the same in whole numbers, by the type of the membranes."""
-    kernel = lanes._fire_by_number if v.dtype == np.float32 else _fire_by_number
-    return _plain(kernel)(value, bias, v, constants, clears, begin, end, first, fired, n)
+    if v.dtype == np.float32:
+        return _plain(lanes._fire_by_number)(value, bias, v, constants, clears, begin, end, first, fired, n)
+    return _plain(_fire_by_number)(value, bias, threshold, v, constants, clears, begin, end, first, fired, n)
 
 
 @overload(fire, inline="always")
-def _choose_firing(value, bias, v, constants, clears, begin, end, first, fired, n):
+def _choose_firing(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
     if isinstance(v.dtype, types.Float):
 
-        def fire_floats(value, bias, v, constants, clears, begin, end, first, fired, n):
+        def fire_floats(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
             return lanes.fire(value, bias, v, constants, clears, begin, end, first, fired, n)
 
         return fire_floats
 
-    def fire_whole(value, bias, v, constants, clears, begin, end, first, fired, n):
-        return _fire_whole(value, bias, v, constants, clears, begin, end, first, fired, n)
+    def fire_whole(value, bias, threshold, v, constants, clears, begin, end, first, fired, n):
+        return _fire_whole(value, bias, threshold, v, constants, clears, begin, end, first, fired, n)
 
     return fire_whole

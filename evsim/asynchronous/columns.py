@@ -22,8 +22,8 @@ ACT_SIZE = FIRST_COUNT + len(COUNTS)
 # --- readings: one row for each handler that reads a current ---------------------------------------------------------
 (
     X_AT, PLACE_AT, N_PLACES, N_CHANNELS, OWNER, BIAS_AT, READS_AS, ALONE_AT, ALONE_END, N_BIASED, N_BIASED_ALONE,
-    IS_DRIVEN, EXPONENT, CONSTANTS_AT, BUCKET, N_DIRTY, IS_HOT, BIAS_ON, READING_SIZE,
-) = range(19)  # fmt: skip
+    IS_DRIVEN, CONSTANTS_AT, BUCKET, N_DIRTY, IS_HOT, BIAS_ON, READING_SIZE,
+) = range(18)  # fmt: skip
 """ALONE: channels whose bias alone makes them fire. IS_DRIVEN: some bias is positive. BUCKET: of the queue. N_DIRTY,
 IS_HOT and BIAS_ON change in a run."""
 

@@ -27,6 +27,8 @@ class Machine(NamedTuple):
     lists: object
     constants: object
     bias: object
+    threshold: object
+    real: object
     fixed: object
     population_of: object
     now: object
@@ -108,7 +110,8 @@ def _choose_value(like, number):
 def machine(t, s):
     """The machine of some tables and a state."""
     return Machine(
-        data(t.acts), data(t.readings), data(t.routes), data(t.lists), data(t.constants), data(t.bias), data(t.fixed),
+        data(t.acts), data(t.readings), data(t.routes), data(t.lists), data(t.constants), data(t.bias),
+        data(t.threshold), data(t.real), data(t.fixed),
         data(t.population_of), data(s.now), data(s.x), data(s.need), data(s.v), data(s.base), data(s.flags),
         data(s.neurons), data(s.places), data(s.listed), data(s.dirty), data(s.marks), data(s.sums), data(s.scratch),
         data(s.carried), data(s.relayed), data(s.waiting), data(s.heap_key), data(s.heap_sequence), data(s.buckets),

@@ -50,34 +50,34 @@ _MARGIN = 1e-6
 _LARGEST = 2**31 - 2
 
 
-def needed(v, bias, constants):
-    """The smallest X with charge(v, X + bias) >= v_threshold, or a little less; in the arithmetic of v."""
-    v_threshold, v_reset, rate, last = constants
+def needed(v, bias, threshold, constants):
+    """The smallest X with charge(v, X + bias) >= threshold, or a little less; in the arithmetic of v."""
+    _, v_reset, rate, last = constants
     if isinstance(v, np.floating):
-        gap, leaked = (np.float64(v_threshold) - v) / rate, last * (np.float64(v) - v_reset)
+        gap, leaked = (np.float64(threshold) - v) / rate, last * (np.float64(v) - v_reset)
         return np.float32(gap + leaked - bias - _MARGIN * (abs(gap) + abs(leaked) + abs(bias) + abs(v) + abs(v_reset)))
-    gap = (int(v_threshold) - int(v)) << int(last)
-    need = -(-gap // int(rate)) + int(v) - int(v_reset) - int(bias)
+    gap = (int(threshold) - int(v)) << int(last)
+    need = -(-gap // int(rate)) + int(v) - int(bias)
     return np.int32(min(max(need, -_LARGEST), _LARGEST))
 
 
 @overload(needed, inline="always")
-def _choose_needed(v, bias, constants):
+def _choose_needed(v, bias, threshold, constants):
     if isinstance(v, types.Float):
 
-        def needed_float(v, bias, constants):
-            v_threshold, v_reset, rate, leak = constants
-            gap = (np.float64(v_threshold) - np.float64(v)) / np.float64(rate)
+        def needed_float(v, bias, threshold, constants):
+            _, v_reset, rate, leak = constants
+            gap = (np.float64(threshold) - np.float64(v)) / np.float64(rate)
             leaked = np.float64(leak) * (np.float64(v) - np.float64(v_reset))
             size = abs(gap) + abs(leaked) + abs(np.float64(bias)) + abs(np.float64(v)) + abs(np.float64(v_reset))
             return np.float32(gap + leaked - np.float64(bias) - _MARGIN * size)
 
         return needed_float
 
-    def needed_whole(v, bias, constants):
-        v_threshold, v_reset, rate, shift = constants
-        gap = (np.int64(v_threshold) - np.int64(v)) << shift
-        need = -((-gap) // rate) + np.int64(v) - v_reset - np.int64(bias)
+    def needed_whole(v, bias, threshold, constants):
+        _, _, rate, shift = constants
+        gap = (np.int64(threshold) - np.int64(v)) << shift
+        need = -((-gap) // rate) + np.int64(v) - np.int64(bias)
         return np.int32(min(max(need, -_LARGEST), _LARGEST))
 
     return needed_whole
@@ -88,6 +88,11 @@ def _bias_now(r, j, m):
     """What of a bias acts already: the negative part at the start, the rest once it is on."""
     bias = m.bias[m.readings[r + BIAS_AT] + j]
     return bias if m.readings[r + BIAS_ON] else min(bias, m.zero)
+
+
+@kernel(error_model="numpy", forceinline=True)
+def _threshold(r, j, m):
+    return m.threshold[m.readings[r + BIAS_AT] + j]
 
 
 @kernel(error_model="numpy", forceinline=True)
@@ -112,26 +117,26 @@ def need_of(i, r, j, m):
     constants = _constants(r, m)
     if m.flags[i] & RESET:
         late = m.base[i] if m.remembers else m.x[i]
-        need = needed(as_value(m.zero, constants[1]), m.zero, constants)
+        need = needed(as_value(m.zero, constants[1]), m.zero, _threshold(r, j, m), constants)
         return as_value(m.zero, late + need - (np.float32(_MARGIN) * abs(late) if m.is_float else 0))
-    return needed(m.v[i], _bias_now(r, j, m), constants)
+    return needed(m.v[i], _bias_now(r, j, m), _threshold(r, j, m), constants)
 
 
 @kernel(error_model="numpy", forceinline=True)
 def is_ready(i, r, j, m):
     """Whether neuron i is at or above its threshold."""
-    return m.x[i] >= m.need[i] and potential(i, r, j, m) >= m.constants[m.readings[r + CONSTANTS_AT]]
+    return m.x[i] >= m.need[i] and potential(i, r, j, m) >= _threshold(r, j, m)
 
 
 @kernel(error_model="numpy", forceinline=True)
-def reset_neuron(i, r, m):
+def reset_neuron(i, r, j, m):
     """The neuron's spike is certain: what arrives from here on comes after it."""
     m.flags[i] |= RESET
     m.need[i] = m.never
     if m.remembers:
         m.base[i] = m.x[i]
         if m.refires:
-            m.need[i] = need_of(i, r, 0, m)
+            m.need[i] = need_of(i, r, j, m)
 
 
 @kernel(error_model="numpy")
@@ -150,7 +155,7 @@ def wake(r, place, m):
             for _ in range(n_missed):
                 m.v[at + j] = charge(m.v[at + j], m.bias[bias_at + j], constants[2], constants)
         if m.flags[at + j] == 0:
-            m.need[at + j] = needed(m.v[at + j], _bias_now(r, j, m), constants)
+            m.need[at + j] = needed(m.v[at + j], _bias_now(r, j, m), _threshold(r, j, m), constants)
     n_alone = m.readings[r + ALONE_END] - m.readings[r + ALONE_AT]
     m.acts[owner + UPDATES] += n_missed * (n - n_alone)
     m.acts[owner + BIAS_ADDS] += n_missed * (m.readings[r + N_BIASED] - m.readings[r + N_BIASED_ALONE])
@@ -164,7 +169,7 @@ def begin_step(m):
         for place in range(m.readings[r + N_PLACES] if m.readings[r + ALONE_END] > m.readings[r + ALONE_AT] else 0):
             for k in range(m.readings[r + ALONE_AT], m.readings[r + ALONE_END]):
                 i, j = at + place * n + m.lists[k], m.lists[k]
-                m.need[i] = needed(m.v[i], _bias_now(r, j, m), constants)
+                m.need[i] = needed(m.v[i], _bias_now(r, j, m), _threshold(r, j, m), constants)
 
 
 @kernel(error_model="numpy")
@@ -199,7 +204,7 @@ def _keep(i, r, j, m):
         v = charge(as_value(m.zero, constants[1]), m.x[i] - m.base[i], constants[2], constants)
     m.v[i] = v
     m.x[i] = 0
-    return v >= constants[0]
+    return v >= _threshold(r, j, m)
 
 
 @kernel(error_model="numpy")

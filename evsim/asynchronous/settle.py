@@ -127,7 +127,7 @@ def pool_currents(r, m):
                 for j in range(n):
                     m.scratch[j] = max(m.scratch[j], m.x[at + j])
         for j in range(n):
-            best = _moved(m.scratch[j], m.acts[h + NUMBERS + 7], m.zero)
+            best = _moved(m.scratch[j], m.fixed[m.acts[h + FIXED_AT] + j], m.zero)
             m.scratch[j] = best - as_value(m.zero, m.sums[sums_at + window * n + j])
             m.sums[sums_at + window * n + j] = best
         n_values = (y_end - y_first) * (x_end - x_first)
@@ -143,7 +143,7 @@ def mean(r, m):
     h = m.readings[r + OWNER]
     n, at = m.acts[h + N_COLUMNS], m.acts[h + SUMS_AT]
     for j in range(n):
-        new = quotient(m.sums[at + j], m.acts[h + NUMBERS], m.acts[h + NUMBERS + 1], 1, m.zero)
+        new = quotient(m.sums[at + j], m.acts[h + NUMBERS], m.fixed[m.acts[h + FIXED_AT] + j], 1, m.zero)
         m.scratch[j] = new - as_value(m.zero, m.sums[at + n + j])
         m.sums[at + n + j] = new
     m.acts[h + SCALINGS] += n

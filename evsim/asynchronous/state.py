@@ -85,7 +85,7 @@ def new_state(plan: Plan, how: Asynchrony, largest_input: int) -> State:
         now=now,
         x=np.zeros(n_x, plan.value),
         need=np.full(n_x + plan.widest + 1, never, plan.value),
-        v=joined([np.full(p.n_neurons, p.v_reset) for p in plan.populations], plan.value),
+        v=joined([np.full(p.n_neurons, p.constants_of_charge[1]) for p in plan.populations], plan.value),
         base=np.zeros(n if how.remembers else 1, plan.value),
         flags=np.zeros(n, np.uint8),
         neurons=np.zeros((n, 2), np.int64),

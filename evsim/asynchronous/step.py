@@ -22,16 +22,15 @@ from evsim.asynchronous.columns import (
     ALONE_END,
     AT_BARRIER,
     BEST,
+    BIAS_AT,
     BUCKET,
     CARRIED,
     COMPARISONS,
-    CONSTANTS_AT,
     CURSOR,
     DECIDED,
     DELIVERIES,
     DONE,
     EVENTS_OUT,
-    EXPONENT,
     FIRST_WORD,
     HAS_SPIKED,
     HOT,
@@ -86,11 +85,12 @@ _FEW = 48
 def _start_waiting(i, r, j, m):
     """Neuron i is at threshold: its spike enters the queue."""
     owner = m.readings[r + OWNER]
-    key = np.float64(potential(i, r, j, m)) * 2.0 ** -m.readings[r + EXPONENT] if m.needs_key else 0.0
+    at = 2 * (m.readings[r + BIAS_AT] + j)
+    key = np.float64(potential(i, r, j, m)) * m.real[at] + m.real[at + 1] if m.needs_key else 0.0
     m.flags[i] |= QUEUED
     m.acts[owner + QUEUE_OPS] += 1
     if m.commits_at_crossing:
-        reset_neuron(i, r, m)
+        reset_neuron(i, r, j, m)
     else:
         m.need[i] = m.never  # until its turn comes: what reaches it meanwhile has nothing to find out
     push(i, m.readings[r + BUCKET], key, m)
@@ -192,11 +192,11 @@ def _choose(m):
             if not m.commits_at_crossing:
                 m.acts[owner + COMPARISONS] += 1
                 j = (e - m.readings[r + X_AT]) % m.readings[r + N_CHANNELS]
-                if potential(e, r, j, m) < m.constants[m.readings[r + CONSTANTS_AT]]:
+                if potential(e, r, j, m) < m.threshold[m.readings[r + BIAS_AT] + j]:
                     m.now[WITHDRAWN] += 1
                     m.need[e] = need_of(e, r, j, m)
                     continue
-                reset_neuron(e, r, m)
+                reset_neuron(e, r, j, m)
             m.acts[owner + EVENTS_OUT] += 1
             if m.neurons[e * 2 + N_FIRED] == 0:
                 m.neurons[e * 2 + ORDER_OF] = m.now[ORDER]

@@ -21,7 +21,6 @@ from evsim.asynchronous.columns import (
     CONSTANTS_AT,
     DEST_AT,
     DEST_END,
-    EXPONENT,
     FIXED_AT,
     IS_DRIVEN,
     KIND,
@@ -58,6 +57,8 @@ class Tables(NamedTuple):
     """The network; the columns of `acts` and `readings` are in `evsim.asynchronous.columns`.
 
     `routes` are pairs (stage, number of the port), `lists` hold readings and channels, `fixed` real or whole constants.
+    `threshold` has a number for each channel of a population, and `real` two: a potential is V times the first, plus
+    the second.
     """
 
     acts: np.ndarray
@@ -66,6 +67,8 @@ class Tables(NamedTuple):
     lists: np.ndarray
     constants: np.ndarray
     bias: np.ndarray
+    threshold: np.ndarray
+    real: np.ndarray
     fixed: np.ndarray
     population_of: np.ndarray
     n_neurons: int
@@ -151,6 +154,8 @@ class Plan:
             acts, readings, routes, lists,
             constants=np.array(constants, np.float32 if self.is_float else np.int64).reshape(-1, 4),
             bias=joined([self._bias(h) for h in self.readers], self.value),
+            threshold=joined([p.thresholds for p in self.populations], self.value),
+            real=joined([np.stack([p.steps, p.rests], axis=1).reshape(-1) for p in self.populations], np.float64),
             fixed=joined([self._fixed(act) for act in self.acts], self.wide),
             population_of=np.repeat(np.arange(len(n_neurons), dtype=np.int32) * READING_SIZE, n_neurons),
             n_neurons=self.n_neurons, n_populations=self.n_populations,
@@ -197,7 +202,7 @@ class Plan:
                 X_AT: self.x_at[r], PLACE_AT: self.place_at[r], N_PLACES: self._n_places(h), OWNER: h * ACT_SIZE,
                 N_CHANNELS: current.n_channels, BIAS_AT: bias_at[r], READS_AS: self.acts[h].kind,
                 N_BIASED: np.count_nonzero(bias), N_BIASED_ALONE: np.count_nonzero(alone), CONSTANTS_AT: 4 * r,
-                IS_DRIVEN: (bias > 0).any(), EXPONENT: current.exponent, BUCKET: r + 1,
+                IS_DRIVEN: (bias > 0).any(), BUCKET: r + 1,
             }  # fmt: skip
             readings[r, list(row)] = list(row.values())
         return readings

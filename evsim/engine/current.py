@@ -101,8 +101,10 @@ class Current:
         Whether every sum is exact whatever its order, because all writers add whole numbers.
     dtype : type
         Of the values: float32, in fixed point int32 or int16.
-    exponent : int
-        In fixed point a value is in steps of 2^-exponent.
+    exponent : int, or int64 [n_channels]
+        In fixed point a value is in steps of 2^-exponent,
+    gains : float64 [n_channels] or None
+        divided by these where channels differ, see `evsim.arithmetic.whole`.
     """
 
     def __init__(self, n_places: int, n_channels: int) -> None:
@@ -113,6 +115,7 @@ class Current:
         self.writers: list[str] = []
         self.is_whole = True
         self.dtype, self.exponent = np.float32, 0
+        self.gains: np.ndarray | None = None
         self.readers: list[str] = []
         self._taker: Taker | None = None
         self._live: dict[int, CurrentRows] = {}
@@ -174,9 +177,9 @@ class Current:
         is_free = self._taker is not None and not self._live
         return self._taker if is_free and self._taker.takes(step) else None
 
-    def fix(self, exponent: int, dtype: type) -> None:
-        """Keep whole numbers from now on, in steps of 2^-exponent."""
-        self.dtype, self.exponent = dtype, exponent
+    def fix(self, exponent: int | np.ndarray, dtype: type, gains: np.ndarray | None = None) -> None:
+        """Keep whole numbers from now on, in steps of 2^-exponent / gains."""
+        self.dtype, self.exponent, self.gains = dtype, exponent, gains
         self._live.clear()
         self._cause.clear()
         self._free.clear()

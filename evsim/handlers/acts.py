@@ -46,8 +46,9 @@ class Kind(IntEnum):
     Those that an addition to a current reaches:
 
     FIRE          a population.
-    POOL_CURRENT  height, width, out height, out width, kernel, stride, padding, finer. A running maximum.
-    MEAN          places, finer, and 1 where the quotient is rounded. A running mean.
+    POOL_CURRENT  height, width, out height, out width, kernel, stride, padding. `scales` holds for each channel by how
+                  many bits the target is finer. A running maximum.
+    MEAN          places. `scales` as for POOL_CURRENT. A running mean.
     CLASSIFY      channels, classes, finer, and 1 where sums are rounded. `weights` [channels, classes], real or whole.
     READ_OUT      the logits.
 

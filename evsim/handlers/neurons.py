@@ -61,6 +61,10 @@ class Population:
     ----------
     reference_places : int32 [n_neurons] or None
         Where each neuron is in the reference's tensor, flattened, in place of `reference_axes`.
+    thresholds : float32, in fixed point int32 or int16 [n_channels]
+        v_threshold; in fixed point in steps of the current, counted from v_reset, as V is.
+    steps, rests : float64 [n_channels]
+        A real potential is V * steps + rests.
     is_eager : bool
         Whether it takes its currents band by band (see `evsim.engine.current.Taker`). A network says so of the
         populations that stand in it themselves, at each reset: behind a stand-in, currents must be there to be
@@ -89,6 +93,8 @@ class Population:
         self.v_threshold, self.v_reset = np.float32(v_threshold), np.float32(v_reset)
         self.rate, self.leak = np.float32(rate), np.float32(leak)
         self._constants = (self.v_threshold, self.v_reset, self.rate, self.leak)
+        self.thresholds = np.full(self.bias.size, self.v_threshold)
+        self.steps, self.rests = np.ones(self.bias.size), np.zeros(self.bias.size)
         self._take_constants(self._can_fire_alone())
         self._last_step = np.full(current.n_places, -1, np.int64)
         self._fired = np.empty(self._v.size + lanes.LANES, np.int32)
@@ -119,22 +125,27 @@ class Population:
     def _take_constants(self, can_fire_alone: np.ndarray) -> None:
         """What follows from the constants, in the arithmetic of the current."""
         self.sleepless = np.flatnonzero(can_fire_alone).astype(np.int64)
-        self._bias_run = np.tile(self.bias, max(1, _RUN_NEURONS // self.bias.size))
+        n_places = max(1, _RUN_NEURONS // self.bias.size)
+        self._bias_run, self._threshold_run = (np.tile(values, n_places) for values in (self.bias, self.thresholds))
         self._sleep_rate = np.full(self.bias.size, self._constants[2])
         self._sleep_rate[self.sleepless] = 0  # awake at every step: nothing to catch up on
         self._v = lanes.aligned_zeros((self.current.n_places, self.bias.size), self.current.dtype)
-        self._v.fill(self.v_reset)
+        self._v.fill(self._constants[1])
 
     @property
     def level(self) -> float:
         """How far the membrane may be from where the current drives it."""
         return float(abs(self.v_threshold) + 2 * abs(self.v_reset))
 
-    def fix(self, fixing: Fixing) -> None:
-        """H = V + (((X - V + v_reset) * m) >> r) in whole numbers, rate = m / 2^r; the shift rounds down.
+    def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
+        """Threshold, reset and bias are whole numbers of each channel's own."""
+        return (self.current,)
 
-        H lies between V and X + v_reset, so V never leaves what v_reset and the currents span, and fits their type.
-        A rate of 1 / 2^r is a shift alone; any other has 15 bits.
+    def fix(self, fixing: Fixing) -> None:
+        """H = V + (((X - V) * m) >> r) in whole numbers, rate = m / 2^r; the shift rounds down.
+
+        V, H and the threshold are counted from v_reset. H lies between V and X, so V never leaves what v_reset and the
+        currents span, and fits their type. A rate of 1 / 2^r is a shift alone; any other has 15 bits.
 
         Raises
         ------
@@ -143,15 +154,18 @@ class Population:
         """
         if not self.leak:
             raise NetworkError(f"{self.name}: integrate-and-fire without leak has no bound, expected LIF or PLIF")
-        scale = fixing.scale(self.current)
+        scale, gains = fixing.scale(self.current), fixing.gains(self.current)
+        gains = np.ones(self.bias.size) if gains is None else gains
         mantissa, exponent = math.frexp(float(self.rate))
         rate, shift = (1, 1 - exponent) if mantissa == 0.5 else (round(float(self.rate) * 2**15), 15)
-        v_threshold, v_reset = (int(rounded(level, scale.exponent)) for level in (self.v_threshold, self.v_reset))
-        self.v_threshold, self.v_reset = v_threshold, v_reset
-        self.bias = rounded(self.bias, scale.exponent, scale.dtype)
-        self._constants = (v_threshold, v_reset, rate, shift)
+        self.steps = np.ldexp(1 / gains, -np.asarray(scale.exponent))
+        v_threshold, v_reset = (rounded(gains * level, scale.exponent) for level in (self.v_threshold, self.v_reset))
+        self.rests = v_reset * self.steps
+        self.thresholds = (v_threshold - v_reset).astype(scale.dtype)
+        self.bias = rounded(gains * self.bias, scale.exponent, scale.dtype)
+        self._constants = (0, 0, rate, shift)
         # H grows with V: a neuron fires alone if and only if it does from just below the threshold.
-        last_step_up = (self.bias.astype(np.int64) + v_reset - (v_threshold - 1)) * rate >> shift
+        last_step_up = (self.bias.astype(np.int64) - (v_threshold - v_reset - 1)) * rate >> shift
         self._take_constants(last_step_up >= 1)
 
     @property
@@ -165,7 +179,7 @@ class Population:
 
     @property
     def constants_of_charge(self) -> tuple[float, float, float, float] | tuple[int, int, int, int]:
-        """v_threshold, v_reset, rate and leak; in whole numbers v_threshold, v_reset, m and r of a rate m / 2^r."""
+        """v_threshold, v_reset, rate and leak; in whole numbers 0, 0, m and r of a rate m / 2^r, see `thresholds`."""
         return self._constants
 
     def asynchronous(self) -> Act:
@@ -210,7 +224,8 @@ class Population:
         counted = np.empty((n_steps, 9), np.int64)
         _gather_and_fire(
             gathering, ends, bands, band.value, band.touched, np.array(steps, np.int64), self._bias_run,
-            self._constants, self._sleep_rate, self.sleepless, self._v, self._last_step, self._fired, counted,
+            self._threshold_run, self._constants, self._sleep_rate, self.sleepless, self._v, self._last_step,
+            self._fired, counted,
         )  # fmt: skip
         begin = 0
         for step, (*_, end, updates, caught_up, biased, read) in zip(steps, counted.tolist(), strict=True):
@@ -221,7 +236,7 @@ class Population:
 
     def _fire(self, step: int, rows: CurrentRows, clears: bool) -> tuple[int, ...]:
         return _fire(
-            step, rows.value, rows.touched, self._bias_run, self._constants, self._sleep_rate,
+            step, rows.value, rows.touched, self._bias_run, self._threshold_run, self._constants, self._sleep_rate,
             self.sleepless, self._v, self._last_step, 0, self._fired, 0, clears,
         )  # fmt: skip
 
@@ -237,7 +252,7 @@ class Population:
 
     def reset(self) -> None:
         """Back to the state before the first step."""
-        self._v.fill(self.v_reset)
+        self._v.fill(self._constants[1])
         self._last_step.fill(-1)
         self._taken.clear()
         self._last_seen, self.is_eager = -1, False
@@ -329,9 +344,10 @@ def _count_touched(touched, place, most):
 
 @kernel(error_model="numpy")
 def _fire(
-    step, value, touched, bias_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired, n_fired, clears
-):
-    v_threshold, v_reset, rate, _ = constants
+    step, value, touched, bias_run, threshold_run, constants, sleep_rate, sleepless, v, last_step, first_place, fired,
+    n_fired, clears,
+):  # fmt: skip
+    _, v_reset, rate, _ = constants
     n_places, n_channels = v.shape
     bias = bias_run[:n_channels]
     n_biased = 0
@@ -355,7 +371,7 @@ def _fire(
             for i in range(sleepless.size):
                 j = sleepless[i]
                 h = charge(v[place, j], bias[j], rate, constants)
-                spike = h >= v_threshold
+                spike = h >= threshold_run[j]
                 v[place, j] = v_reset if spike else h
                 fired[n_fired] = (first_place + place) * n_channels + j  # stays where n_fired moves on
                 n_fired += spike
@@ -365,7 +381,7 @@ def _fire(
         n_missed_in_all += _wake(step, place, place + run, bias, sleep_rate, constants, v, last_step)
         begin, end = place * n_channels, (place + run) * n_channels
         first = first_place * n_channels
-        n_fired = fire(all_values, bias_run, all_v, constants, clears, begin, end, first, fired, n_fired)
+        n_fired = fire(all_values, bias_run, threshold_run, all_v, constants, clears, begin, end, first, fired, n_fired)
         for done in range(place, place + run if clears else place):
             touched[done] = 0
         n_touched += run
@@ -378,8 +394,8 @@ def _fire(
 
 @kernel(error_model="numpy")
 def _gather_and_fire(
-    gathering, ends, bands, value, touched, steps, bias_run, constants, sleep_rate, sleepless, v, last_step, fired,
-    counted,
+    gathering, ends, bands, value, touched, steps, bias_run, threshold_run, constants, sleep_rate, sleepless, v,
+    last_step, fired, counted,
 ):  # fmt: skip
     """For each step, for each band: the sums of its places, then one step of its neurons, while both are in cache."""
     n_fired, clears = np.int64(0), np.bool_(True)  # plain ones have types of their own: `_fire` would be compiled twice
@@ -394,7 +410,7 @@ def _gather_and_fire(
             for j in range(4):
                 counted[i, j] += counts[j]
             more = _fire(
-                steps[i], value[: end - begin], touched[: end - begin], bias_run, constants, sleep_rate,
+                steps[i], value[: end - begin], touched[: end - begin], bias_run, threshold_run, constants, sleep_rate,
                 sleepless, v[begin:end], last_step[begin:end], begin, fired, n_fired, clears,
             )  # fmt: skip
             n_fired = more[0]

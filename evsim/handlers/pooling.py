@@ -121,16 +121,24 @@ class CurrentMaxPool:
         self.source, self.target, self.window = source, target, window
         _, self.wakers = source.join_reader(name)
         target.join_writer(name, source.bias)
-        self._finer = 0
+        self._finer: int | np.ndarray = 0
         self._can_hold = len(self.wakers) == 1 and target.writers == [name]
         self._held = HeldRows(target, name)
         self._seen = _Seen.by(window)
         self.n_inputs = source.n_places * source.n_channels
 
+    def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
+        """A channel meets no other, so its steps may be its own, as long as source and target measure alike."""
+        return self.source, self.target
+
+    def gains(self, fixing: Fixing) -> np.ndarray | None:
+        """Those of the source."""
+        return fixing.gains(self.source)
+
     def claim(self, fixing: Fixing) -> Claim:
         """What the source has."""
         source = fixing.scale(self.source)
-        return Claim(source.exponent, source.exponent, source.bound * 2.0**-source.exponent, 1)
+        return Claim(source.exponent, source.exponent, source.reach, 1)
 
     def fix(self, fixing: Fixing) -> None:
         """A maximum of whole numbers, then moved to the steps of `target`."""
@@ -146,9 +154,10 @@ class CurrentMaxPool:
         target, window = self.target, self.window.square()
         if window is None:
             return None
-        numbers = (*window, self._finer)
         n = target.n_places * target.n_channels
-        return Act(Kind.POOL_CURRENT, numbers, (), self.source, target, n_marks=target.n_places, n_sums=n)
+        finer = np.broadcast_to(self._finer, target.n_channels)
+        room = {"n_marks": target.n_places, "n_sums": n}
+        return Act(Kind.POOL_CURRENT, window, (), self.source, target, scales=finer, **room)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the current of `step`."""
@@ -171,7 +180,7 @@ class CurrentMaxPool:
         comparisons, reads, writes = _pool_current(
             source.value, source.touched, self._seen, target.value, target.touched
         )
-        if self._finer:
+        if np.any(self._finer):
             target.value[...] = moved(target.value, self._finer)
         return OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
 

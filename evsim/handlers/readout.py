@@ -45,10 +45,19 @@ class TokenMean:
         target.join_writer(name, source.bias if source.bias.ndim == 1 else source.bias.mean(axis=0))
         self._is_fixed = False
 
+    def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
+        """A channel meets no other, so its steps may be its own, as long as source and target measure alike."""
+        return self.source, self.target
+
+    def gains(self, fixing: Fixing) -> np.ndarray | None:
+        """Those of the source."""
+        return fixing.gains(self.source)
+
     def claim(self, fixing: Fixing) -> Claim:
         """A mean is no larger than the largest value; it is rounded once."""
         source = fixing.scale(self.source)
-        return Claim(FINEST, FINEST, source.bound * 2.0**-source.exponent, 1)
+        finest = FINEST + 0 * source.exponent
+        return Claim(finest, finest, source.reach, 1)
 
     def fix(self, fixing: Fixing) -> None:
         """The quotient is rounded (half up) from the steps of `source` to those of `target`."""
@@ -61,9 +70,10 @@ class TokenMean:
 
     def asynchronous(self) -> Act:
         """A running mean: each contribution is divided as it comes."""
-        by = self.target.exponent - self.source.exponent
-        numbers = (self.source.n_places, by, int(self._is_fixed))
-        return Act(Kind.MEAN, numbers, (), self.source, self.target, n_sums=2 * self.source.n_channels)
+        n_channels = self.source.n_channels
+        by = np.broadcast_to(self.target.exponent - self.source.exponent, n_channels)
+        numbers = (self.source.n_places,)
+        return Act(Kind.MEAN, numbers, (), self.source, self.target, n_sums=2 * n_channels, scales=by)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Average the current of `step`; sums in float64 or int64, so that their order does not show."""
@@ -163,13 +173,24 @@ class RealLinear:
         """Every weight times the largest value of `source`; a sum is rounded once."""
         source = fixing.scale(self.source)
         reach = np.abs(self.weight).sum(axis=1).max(initial=0) + self.weight.shape[1] * 2.0**-FINEST
-        return Claim(FINEST, FINEST, float(reach) * source.bound * 2.0**-source.exponent, 1)
+        return Claim(FINEST, FINEST, float(reach) * source.reach, 1)
+
+    def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
+        """Its weights take in the scale of each channel; the classes have one for all."""
+        return (self.source,)
 
     def fix(self, fixing: Fixing) -> None:
-        """Whole weights; a sum is int64 and is rounded once, to the steps of `target`."""
-        exponent = weight_exponent(self.weight, fixing.bits)
+        """Whole weights; a sum is int64 and is rounded once, to the steps of `target`.
+
+        Where the channels of `source` have scales of their own, a weight is divided by the scale of its channel first,
+        and has 16 bits.
+        """
+        gains, finest = fixing.gains(self.source), int(np.max(self.source.exponent))
+        if gains is not None:
+            self.weight = self.weight * np.ldexp(1 / gains, finest - self.source.exponent)
+        exponent = weight_exponent(self.weight, fixing.bits if gains is None else 16)
         self.weight = rounded(self.weight, exponent)
-        self._finer = self.source.exponent + exponent - self.target.exponent
+        self._finer = finest + exponent - self.target.exponent
 
     @property
     def geometry(self) -> Synapses:

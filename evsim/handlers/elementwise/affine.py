@@ -73,7 +73,7 @@ class Affine:
     def claim(self, fixing: Fixing) -> Claim:
         """What the source has."""
         source = fixing.scale(self.source)
-        return Claim(source.exponent, source.exponent, source.bound * 2.0**-source.exponent, 1)
+        return Claim(source.exponent, source.exponent, source.reach, 1)
 
     def fix(self, fixing: Fixing) -> None:
         """A copy is moved to the steps of the target; a scaled value would have to be rounded.

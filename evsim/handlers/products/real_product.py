@@ -125,7 +125,7 @@ class RealProduct:
 
     def _largest_sum(self, fixing: Fixing) -> float:
         y = fixing.scale(self.y)
-        return self.n_rows * (y.bound * 2.0**-y.exponent + float(np.abs(self.y.bias).max(initial=0)) + 2.0**-y.exponent)
+        return self.n_rows * (y.reach + float(np.abs(self.y.bias).max(initial=0)) + 2.0**-y.exponent)
 
     @property
     def geometry(self) -> Product:

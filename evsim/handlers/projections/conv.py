@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evsim.arithmetic.whole import FINEST, GUARD, PIXEL_BITS, Claim, Fixing, check_payload, rounded, weight_exponent
+from evsim.arithmetic.whole import PIXEL_BITS, Claim, Fixing, check_payload, gains_of, rounded
 from evsim.arithmetic.whole_lanes import add_moved
 from evsim.engine.current import Current, CurrentRows, Taker
 from evsim.engine.ledger import OpCounts
@@ -16,8 +16,10 @@ from evsim.errors import NetworkError
 from evsim.handlers.acts import Act, Kind
 from evsim.handlers.geometry import Synapses
 from evsim.handlers.held_rows import HeldRows
+from evsim.handlers.projections.blocks import Blocks
 from evsim.handlers.projections.depthwise import by_tap, spread
-from evsim.handlers.projections.gather import Blocks, Gathering, Planes, bands, gather_tiles, index_cells
+from evsim.handlers.projections.gather import Gathering, Planes, bands, gather_tiles, index_cells
+from evsim.handlers.projections.whole_weights import WholeWeights, bits_of, largest_sum
 from evsim.handlers.window import Window
 
 __all__ = ["Conv2d", "Window"]
@@ -62,7 +64,7 @@ class Conv2d:
     Sets nothing of its own, incs `current`, reads its weights.
     """
 
-    constants = ("blocks",)
+    constants = ("blocks", "_words")
 
     def __init__(
         self, name: str, weight: np.ndarray, bias: np.ndarray | None, window: Window, current: Current, groups: int = 1
@@ -94,50 +96,45 @@ class Conv2d:
         self._band: CurrentRows | None = None
         is_depthwise = weight.shape[1] == 1 and self.n_in == self.n_out > 1
         self._taps = by_tap(weight) if is_depthwise else None
-        self._exponent: int | None = None
+        self._exponent: int | np.ndarray | None = None
+        self._gains = np.ones(self.n_out)
         self._largest_payload = self._largest_sum = 0
+        self._words: np.ndarray | None = None
 
     @property
     def weight(self) -> np.ndarray:
         """The weights as given (in fixed point: as rounded), float32: as they were given."""
-        return np.ldexp(self.blocks.weight(), -(self._exponent or 0))
+        if self._exponent is None:
+            return self.blocks.weight()
+        steps = np.ldexp(1 / self._gains, np.negative(self._exponent))
+        return (self.blocks.weight() * steps.reshape(-1, 1, 1, 1)).astype(np.float32)
+
+    def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
+        """In eight bits: one scale for all channels would waste them, as a folded BatchNorm gives each its own size."""
+        return (self.current,) if bits_of(fixing, self.blocks.n_out) == 8 else ()
+
+    def gains(self, fixing: Fixing) -> np.ndarray:
+        """Those that let the largest weight of each channel fill its bits."""
+        return gains_of(self.weight, bits_of(fixing, self.blocks.n_out))
 
     def claim(self, fixing: Fixing) -> Claim:
-        """All weights of one sign of one output, each with the largest payload: no subset of the events sums to more.
-
-        All weights of either sign where a payload may be negative.
-        """
-        exponent = self._weight_exponent(fixing.bits)
-        reach = float(_largest_sum(self.weight.astype(np.float64), fixing.is_signed)) * fixing.payload
-        n_terms = self.weight[0].size
-        wish = min(FINEST, exponent + GUARD)
-        return Claim(wish, exponent, reach, n_terms * fixing.payload)
+        """See `WholeWeights.claim`."""
+        return self._whole(fixing).claim()
 
     def fix(self, fixing: Fixing) -> None:
-        """Whole weights, in steps at least as coarse as those of the current.
+        """Whole weights, see `WholeWeights.fixed`."""
+        whole, gains = self._whole(fixing), fixing.gains(self.current)
+        self.blocks, self._exponent = whole.fixed(fixing.scale(self.current), self.groups, self.window.is_dilated)
+        self._gains = self._gains if gains is None else gains
+        self._largest_payload, self._band, self._taps, self._words = fixing.payload, None, None, None
+        self._largest_sum = int(largest_sum(self.blocks.weight().astype(np.int64), is_signed=True).max(initial=0))
 
-        All weights of one sign that one output meets in a block fit int16, so that any subset of them does, in any
-        order: within a block sums are int16, then they are shifted and added to the current.
-        """
-        weight, scale, claim = self.weight, fixing.scale(self.current), self.claim(fixing)
-        exponent = min(self._weight_exponent(fixing.bits), scale.exponent)
-        whole = rounded(weight, exponent, np.int16)
-        shift, is_dilated = scale.exponent - exponent, self.window.is_dilated
-        self.blocks = Blocks.of(whole, self.groups, np.int16, shift, is_dilated)
-        self._exponent, self._largest_payload, self._band = exponent, fixing.payload, None
-        self._taps = None
-        self._largest_sum = _largest_sum(whole, is_signed=True)
-        reach = _largest_sum(whole, fixing.is_signed) * fixing.payload << self.blocks.shift
-        if reach > claim.bound(scale.exponent):
-            raise NetworkError(f"{self.name}: whole sums reach {reach}, expected {claim.bound(scale.exponent)} at most")
-
-    def _weight_exponent(self, bits: int) -> int:
-        """The finest scale at which a weight fits `bits`, and the sums of a block int16."""
-        weight = self.weight
-        exponent = weight_exponent(weight, bits)
-        while self.blocks.largest_sum(rounded(weight, exponent)) > np.iinfo(np.int16).max:
-            exponent -= 1
-        return exponent
+    def _whole(self, fixing: Fixing) -> WholeWeights:
+        gains, weight = fixing.gains(self.current), self.weight.astype(np.float64)
+        if gains is not None:
+            weight *= gains.reshape(-1, 1, 1, 1)
+        bits = bits_of(fixing, self.blocks.n_out)
+        return WholeWeights(self.name, weight, self.blocks, fixing, bits, gains is not None)
 
     @property
     def n_inputs(self) -> int:
@@ -158,7 +155,9 @@ class Conv2d:
             return None
         numbers = (b.n_groups, b.n_in, b.n_out, *window, b.shift)
         largest = None if self._exponent is None else self._largest_payload
-        return Act(Kind.PROJECT, numbers, writes=self.current, weights=b.values, largest_payload=largest)
+        if self._words is None:
+            self._words = b.words()
+        return Act(Kind.PROJECT, numbers, writes=self.current, weights=self._words, largest_payload=largest)
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Add the weight rows of the delivered events to the current of `step`."""
@@ -240,13 +239,17 @@ class Conv2d:
         cells = n_pixels * self.groups * blocks.n_cells, blocks.cell_size
         start = index_cells(address, *cells) if is_indexed else np.empty(cells[0] + 1, np.int32)
         planes = Planes.of(address, payload, *cells) if self._has_planes(payload, blocks) else Planes.none()
-        return Gathering(start, address, payload, blocks.values, blocks.as_tuple(), self._window, planes)
+        return Gathering(start, address, payload, blocks.values, blocks.units, blocks.as_tuple(), self._window, planes)
 
     @staticmethod
     def _has_planes(payload: np.ndarray, blocks: Blocks) -> bool:
-        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels."""
-        is_worth_it = payload.size > 0 and blocks.values.dtype == np.int16 and blocks.n_in >= _WORTH_PLANES
-        return is_worth_it and 0 < payload.min() and payload.max() < 2**_MOST_PLANES
+        """Whether adding by the bits of the payload is faster: small sums of spikes, in layers of many channels.
+
+        Bytes are multiplied only where they must be.
+        """
+        is_whole = payload.size > 0 and blocks.values.dtype != np.float32 and 0 < payload.min()
+        is_worth_it = blocks.n_in >= _WORTH_PLANES and payload.max(initial=0) < 2**_MOST_PLANES
+        return is_whole and (is_worth_it or blocks.values.dtype == np.int8)
 
     def _payload(self, spikes: Spikes) -> np.ndarray:
         """The payload in the arithmetic of the weights."""
@@ -269,10 +272,3 @@ class Conv2d:
         if self._band is None:
             self._band = self.current.new_rows(int((self._bands[:, 3] - self._bands[:, 2]).max()))
         return self._band
-
-
-def _largest_sum(weight: np.ndarray, is_signed: bool) -> float | int:
-    """The largest absolute sum of the weights of one output; of those of one sign unless payloads may be negative."""
-    weight = weight if weight.dtype == np.float64 else weight.astype(np.int64)
-    above, below = (np.maximum(sign * weight, 0).sum(axis=(1, 2, 3)) for sign in (1, -1))
-    return (above + below if is_signed else np.maximum(above, below)).max(initial=0).item()

@@ -9,7 +9,6 @@ interval begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,115 +16,12 @@ import numpy as np
 from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole_lanes import add_rows
+from evsim.handlers.projections.blocks import panel_width
 
-__all__ = ["Blocks", "Gathering", "Planes", "bands", "gather_tiles", "index_cells", "index_step"]
+__all__ = ["Gathering", "Planes", "bands", "gather_tiles", "index_cells", "index_step"]
 
-_BLOCK_ROWS = 256
-"""Rows of a block at most: 64 KiB of weights, of which sparse events read a part."""
-_NEAREST_CACHE = 40 << 10
-"""Bytes of a block, at most, of which dense events may read all rows again and again (caches of 32 to 48 KiB)."""
-_WORTH_A_CALL = 28
-"""Events on average that pay for passing a pixel over a block of their own."""
 _TILE_PIXELS = 64
 """Output pixels that pass over a block before the next one is fetched."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Blocks:
-    """The weights of a convolution, laid out for `gather`.
-
-    Parameters
-    ----------
-    values : float32 or int16 [n]
-        For each group, panel of output channels, kernel row, span of kernel columns and cell: rows of a panel.
-    n_groups, n_in, n_out : int
-        Groups, and the channels of one group.
-    kernel : (int, int)
-        Rows and columns.
-    span : int
-        Kernel columns of a block: all of them where they fit and are neighbours (no dilation), else one.
-    n_cells : int
-        Into how many cells the input channels of a group are cut; more than one only where span is 1. Blocks that
-        `cut` made smaller are no larger than these.
-    shift : int
-        Of whole weights: sums of a block are multiplied by 2^shift.
-    """
-
-    values: np.ndarray
-    n_groups: int
-    n_in: int
-    n_out: int
-    kernel: tuple[int, int]
-    span: int
-    n_cells: int
-    shift: int = 0
-
-    @staticmethod
-    def of(
-        weight: np.ndarray, groups: int = 1, dtype: type = np.float32, shift: int = 0, is_dilated: bool = False
-    ) -> Blocks:
-        """From [c_out, c_in / groups, kernel rows, kernel columns]."""
-        c_out, n_in, *kernel = weight.shape
-        n_out = c_out // groups
-        fits = groups == 1 and kernel[1] * n_in <= _BLOCK_ROWS
-        span = kernel[1] if fits and not is_dilated else 1
-        n_cells = 1 if fits else next(n for n in range(1, n_in + 1) if n_in % n == 0 and n_in // n <= _BLOCK_ROWS)
-        values = lanes.aligned_zeros((weight.size,), dtype)
-        blocks = Blocks(values, groups, n_in, n_out, tuple(kernel), span, n_cells, shift)
-        for place, part in blocks._panels(weight):
-            place[...] = part
-        return blocks
-
-    def weight(self) -> np.ndarray:
-        """The weights as [c_out, c_in / groups, kernel rows, kernel columns] again (float32)."""
-        weight = np.empty((self.n_groups * self.n_out, self.n_in, *self.kernel), np.float32)
-        for place, part in self._panels(weight):
-            part[...] = place
-        return weight
-
-    @property
-    def cell_size(self) -> int:
-        """Channels of one cell."""
-        return self.n_in // self.n_cells
-
-    def cut(self, n_events: float) -> Blocks:
-        """The same weights in smaller blocks where `n_events` events a pixel, on average, would keep them in cache.
-
-        Rows stand in memory in the order in which they are added, however they are cut.
-        """
-        n_bytes = self.span * self.cell_size * _panel_width(self.n_out, self.values.itemsize) * self.values.itemsize
-        if self.n_groups > 1 or n_bytes <= _NEAREST_CACHE:
-            return self
-        if self.span > 1:
-            return replace(self, span=1) if n_events >= _WORTH_A_CALL else self
-        halves = replace(self, n_cells=2 * self.n_cells)
-        return halves if self.cell_size % 2 == 0 and n_events >= _WORTH_A_CALL * halves.n_cells else self
-
-    def as_tuple(self) -> tuple[int, int, int, int, int, int]:
-        """What the kernel takes."""
-        return self.n_groups, self.n_in, self.n_out, self.span, self.n_cells, self.shift
-
-    def largest_sum(self, weight: np.ndarray) -> int:
-        """The largest absolute sum of weights of one sign that one output can meet in one block."""
-        rows, columns = self.kernel
-        parts = weight.reshape(-1, self.n_cells, self.cell_size, rows, columns // self.span, self.span)
-        return max(int(np.maximum(sign * parts, 0).sum(axis=(2, 5)).max(initial=0)) for sign in (1, -1))
-
-    def _panels(self, weight: np.ndarray):
-        """Pairs of views of equal shape, panel by panel: in the blocks, and in the weight."""
-        (tap_rows, tap_columns), span = self.kernel, self.span
-        n_rows = tap_rows * tap_columns * self.n_in
-        for group in range(self.n_groups):
-            first = 0
-            while first < self.n_out:
-                width = _panel_width(self.n_out - first, self.values.itemsize)
-                begin = group * self.n_out + first
-                place = self.values[begin * n_rows : (begin + width) * n_rows]
-                place = place.reshape(tap_rows, tap_columns // span, self.n_cells, span, self.cell_size, width)
-                part = weight[begin : begin + width]
-                part = part.reshape(width, self.n_cells, self.cell_size, tap_rows, tap_columns // span, span)
-                yield place, part.transpose(3, 4, 1, 5, 2, 0)
-                first += width
 
 
 class Planes(NamedTuple):
@@ -168,8 +64,10 @@ class Gathering(NamedTuple):
     address : int32 [n]
     payload : float32 [n] or int32 [n]
         Empty for binary spikes; whole with whole weights.
-    weights : float32 or int16 [n]
+    weights : float32, int16 or int8 [n]
         `Blocks.values`.
+    units : int16 [n_out of all groups], or none
+        `Blocks.units`.
     layout : tuple of int
         See `Blocks.as_tuple`.
     window : tuple of int
@@ -182,6 +80,7 @@ class Gathering(NamedTuple):
     address: np.ndarray
     payload: np.ndarray
     weights: np.ndarray
+    units: np.ndarray
     layout: tuple[int, ...]
     window: tuple[int, ...]
     planes: Planes
@@ -209,11 +108,11 @@ def _index_cells(address, cell_size, start):
 @kernel
 def index_step(gathering, begin, end):
     """The gathering of the events from `begin` to `end`: of one step out of several in a row."""
-    start, address, payload, weights, layout, window, planes = gathering
+    start, address, payload, weights, units, layout, window, planes = gathering
     step_address = address[begin:end]
     _index_cells(step_address, layout[1] // layout[4], start)
     return Gathering(
-        start, step_address, payload[begin:end] if payload.size else payload, weights, layout, window, planes
+        start, step_address, payload[begin:end] if payload.size else payload, weights, units, layout, window, planes
     )
 
 
@@ -227,14 +126,6 @@ def _split_planes(address, payload, cell_size, start, plane_address):
             n += (payload[event] >> plane) & 1
         _index_cells(plane_address[first:n], cell_size, start[plane])
         start[plane] += first
-
-
-@kernel
-def _panel_width(n_left, n_bytes):
-    """Output channels of the next panel: what the vector primitives come in for weights so wide, and a rest."""
-    if n_bytes == 2 and n_left >= 128:
-        return 128
-    return 64 if n_left >= 64 else 32 if n_left >= 32 else 16 if n_left >= 16 else n_left
 
 
 def bands(out_height: int, out_width: int, n_pixels: int) -> np.ndarray:
@@ -352,12 +243,12 @@ def _weigh(payload, calls, n_calls):
 
 
 @kernel(error_model="numpy", forceinline=True)
-def _pass_block(address, payload, weights, first, calls, n_calls, channel, panel, shift, value):
+def _pass_block(address, payload, weights, units, unit, first, calls, n_calls, channel, panel, shift, value):
     """Let the pixels of a tile pass over one block."""
     for i in range(n_calls):
         call = calls[i]
         begin, end, origin, at = call[0], call[1], call[2], call[3] + channel
-        add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift)
+        add_rows(weights, first, address, payload, begin, end, origin, value, at, panel, shift, units, unit)
 
 
 @kernel(error_model="numpy")
@@ -378,7 +269,7 @@ def gather_tiles(gathering, tiles, value, touched):
         Weight additions, the same with a payload of n counted n times, those of a payload that is not 1, and
         accumulators touched.
     """
-    start, address, payload, weights, layout, window, planes = gathering
+    start, address, payload, weights, units, layout, window, planes = gathering
     out_height, out_width, tap_rows, tap_columns = window[2], window[3], window[4], window[5]
     n_groups, n_in, n_out, span, n_cells, shift = layout
     n_blocks, block_size = tap_rows * (tap_columns // span) * n_cells, span * (n_in // n_cells)
@@ -400,8 +291,8 @@ def gather_tiles(gathering, tiles, value, touched):
                 listed = calls[block, 0]
                 n_listed = n_calls[block, 0] = _list_calls(start, window, layout, tile, place, listed, n_events, room)
                 if payload.size:
-                    units, graded = _weigh(payload, listed, n_listed)
-                    n_units += units
+                    sizes, graded = _weigh(payload, listed, n_listed)
+                    n_units += sizes
                     n_graded += graded
                 for b in range(n_planes):
                     listed = calls[block, b]
@@ -414,13 +305,14 @@ def gather_tiles(gathering, tiles, value, touched):
             first = group * n_out * tap_rows * tap_columns * n_in
             channel = np.int64(0)  # a plain 0 would compile `_pass_block` twice
             while channel < n_out:
-                panel = _panel_width(n_out - channel, weights.itemsize)
+                panel = panel_width(n_out - channel, weights.itemsize)
                 for block in range(n_blocks):
                     for b in range(n_passes):
                         listed, n_listed = calls[block, b], n_calls[block, b]
                         _pass_block(
-                            passed, passed_payload, weights, first, listed, n_listed, channel, panel, shift + b, value
-                        )
+                            passed, passed_payload, weights, units, group * n_out + channel, first, listed, n_listed,
+                            channel, panel, shift + b, value,
+                        )  # fmt: skip
                     first += block_size * panel
                 channel += panel
     n_units = n_units if payload.size else float(n_added)
