@@ -12,8 +12,9 @@ from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.dilation import PlaneDilation
 from evsim.handlers.neurons import LIF
-from evsim.handlers.pooling import PlaneDilation, SpikeMaxPool
+from evsim.handlers.pooling import SpikeMaxPool
 from evsim.handlers.projections.conv import Conv2d, Window
 from evsim.handlers.readout import Readout, TokenMean
 from tests import twins

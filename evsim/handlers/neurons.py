@@ -330,16 +330,13 @@ def _catch_up(n_missed, bias, rate, constants, v):
 @kernel(error_model="numpy", forceinline=True)
 def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
-    n_missed_in_all = 0
+    n_missed_in_all = np.int64(0)
     for place in range(begin, end):
-        n_missed_in_all += step - 1 - last_step[place]
-    if n_missed_in_all > 0:
-        for place in range(begin, end):
-            n_missed = step - 1 - last_step[place]
-            if n_missed > 0:
-                _catch_up(n_missed, bias, sleep_rate, constants, v[place])
-    for place in range(begin, end):
+        n_missed = step - 1 - last_step[place]
         last_step[place] = step
+        n_missed_in_all += n_missed
+        if n_missed > 0:
+            _catch_up(n_missed, bias, sleep_rate, constants, v[place])
     return n_missed_in_all
 
 
@@ -372,6 +369,12 @@ def _fire(
     while place < n_places:
         run = _count_touched(touched, place, bias_run.size // n_channels)
         if run == 0:
+            if sleepless.size == 0:  # nobody to visit: on to the next place that was touched
+                begin = place
+                while place < n_places and not touched[place]:
+                    place += 1
+                n_sleeping += place - begin
+                continue
             for i in range(sleepless.size):
                 j = sleepless[i]
                 h = charge(v[place, j], bias[j], rate, constants)
