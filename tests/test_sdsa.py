@@ -54,6 +54,12 @@ def test_gate_passes_the_open_channels_at_one_mask_a_query_spike():
     assert counts == OpCounts(masks=5, state_reads=5, state_writes=2)
 
 
+def test_gate_tests_the_queries_of_a_single_token_too():
+    out, counts = Gate("gate", 1, 4).handle(0, {"q": spikes(0, 1, 3), "gate": spikes(3)})
+    assert out.address.tolist() == [3]
+    assert counts == OpCounts(masks=3, state_reads=3, state_writes=1)
+
+
 @pytest.mark.parametrize("port", ["q", "gate"])
 def test_gate_does_nothing_with_one_operand(port):
     out, counts = Gate("gate", 3, 4).handle(0, {port: spikes(1)})

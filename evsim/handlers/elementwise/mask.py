@@ -32,6 +32,11 @@ class Mask:
         From each operand's places to those of the result.
     ports : (str, str)
 
+    Attributes
+    ----------
+    tests_left : bool
+        Whether `left` is tested whatever the two send: a gate's stream, also where one gate opens for one place.
+
     Raises
     ------
     NetworkError
@@ -43,6 +48,7 @@ class Mask:
     """
 
     constants = ("left", "right")
+    tests_left = False
 
     def __init__(
         self, name: str, left: AddressMap, right: AddressMap, ports: tuple[str, str] = ("left", "right")
@@ -106,6 +112,8 @@ class Mask:
         """Which port is tested and which is marked."""
         first, second = self.ports
         left, right = self.left, self.right
+        if self.tests_left:
+            return first, second
         if (left.fan_out > 1) != (right.fan_out > 1):
             return (second, first) if left.fan_out > 1 else (first, second)
         n_first, n_second = _n_tests(inbox[first], left), _n_tests(inbox[second], right)
