@@ -97,6 +97,8 @@ def _population(ours, theirs, inbox, currents, state, bits):
     power = round(-np.log2(rate))
     m, r = (1, power) if 2.0**-power == rate else (round(rate * 2**15), 15)
     v_threshold, v_reset = (whole(gained(level, current), exponent) for level in (ours.v_threshold, ours.v_reset))
+    if ours.v_threshold > ours.v_reset:
+        v_threshold = np.maximum(v_threshold, v_reset + 1)
     v = state.setdefault("v", np.zeros((current.n_places, current.n_channels), np.int64) + v_reset)
     x = currents.at(current)[0] + whole(gained(ours.bias, current), exponent)
     assert abs(x).max() < 2**30

@@ -7,8 +7,9 @@ import numpy as np
 from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.dilation import PlaneDilation
 from evsim.handlers.neurons import IF, LIF, PLIF
-from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.pooling import CurrentMaxPool, SpikeMaxPool
 from evsim.handlers.projections.conv import Conv2d, Window
 from evsim.handlers.projections.linear import Linear
 from evsim.handlers.readout import Readout, TokenMean

@@ -61,3 +61,16 @@ def test_a_payload_is_no_larger_than_the_product_of_the_largest():
 def test_operands_of_different_sizes_are_refused(kind):
     with pytest.raises(NetworkError, match=r"mask: .*4.*5.*expected as many"):
         kind("mask", AddressMap.identity(4), AddressMap.identity(5))
+
+
+@pytest.mark.parametrize("density", [0.005, 0.5])
+def test_nothing_is_left_of_a_step_and_padding_meets_nobody(rng, density):
+    source_of = np.where(rng.random(600) < 0.5, np.arange(600), -1)
+    mask = Mask("mask", AddressMap.identity(600), AddressMap(source_of, 600))
+    for _ in range(3):
+        left, right = rng.random(600) < 0.9, rng.random(600) < density
+        left[:3], right[:3] = True, True
+        inbox = {"left": Spikes.from_dense(left), "right": Spikes.from_dense(right)}
+        found, counts = mask.handle(0, inbox)
+        np.testing.assert_array_equal(found.to_dense(600), left & right & (source_of >= 0))
+        assert counts.masks in (left.sum(), (right & (source_of >= 0)).sum())

@@ -7,7 +7,8 @@ from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
-from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.dilation import PlaneDilation
+from evsim.handlers.pooling import CurrentMaxPool, SpikeMaxPool
 from evsim.handlers.projections.conv import Window
 from tests import naive
 from tests.contract import check_handler, dyadic, random_spikes
@@ -67,6 +68,32 @@ def test_spike_pooling_equals_a_dense_maximum(window, n_channels, seed, density)
     )
     np.testing.assert_array_equal(as_map(out, *pool.shape), expected)
     assert counts == expected_counts
+
+
+ANY_WINDOWS = st.builds(
+    Window,
+    height=st.integers(4, 7),
+    width=st.integers(4, 7),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+)
+
+
+@given(ANY_WINDOWS, st.sampled_from([8, 16, 40, 72, 2040, 2048]), SEEDS, st.sampled_from([0.01, 0.3, 1.0]))
+def test_comparisons_counted_from_bytes_and_event_by_event_are_the_same(window, n_channels, seed, density):
+    shape = (window.height, window.width, n_channels)
+    spikes = random_spikes(np.random.default_rng(seed), int(np.prod(shape)), density)
+    expected, expected_counts = naive.spike_max_pool(
+        as_map(spikes, *shape), window.kernel, window.stride, window.padding
+    )
+    pool = SpikeMaxPool("pool", window, n_channels)
+    for most_by_event in (0, pool.most_by_event, window.width * n_channels):
+        if n_channels <= 2040:  # more do not fit the sums of bytes
+            pool.most_by_event = most_by_event
+        out, counts = pool.handle(0, {"spikes": spikes})
+        np.testing.assert_array_equal(as_map(out, *pool.shape), expected)
+        assert counts == expected_counts
 
 
 def test_spike_pool_obeys_the_contract(rng):

@@ -38,6 +38,12 @@ def test_token_gate_passes_the_keys_of_open_heads_at_one_mask_a_key_spike():
     assert counts == OpCounts(masks=6, state_reads=6, state_writes=2)
 
 
+def test_token_gate_tests_the_keys_of_heads_of_one_channel_too():
+    out, counts = TokenGate("gate", 2, 3, 3).handle(0, {"k": spikes(0, 1, 2, 5), "gate": spikes(5)})
+    assert out.address.tolist() == [5]
+    assert counts == OpCounts(masks=4, state_reads=4, state_writes=1)
+
+
 def test_token_gate_does_nothing_with_one_operand():
     for inbox in ({"k": spikes(1)}, {"gate": spikes(1)}):
         out, counts = TokenGate("gate", 2, 6, 2).handle(0, inbox)

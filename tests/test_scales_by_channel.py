@@ -14,6 +14,7 @@ from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
+from evsim.errors import NetworkError
 from evsim.handlers.neurons import LIF, PLIF
 from evsim.handlers.pooling import CurrentMaxPool
 from evsim.handlers.projections import conv, whole_weights
@@ -280,3 +281,43 @@ def test_a_fixed_layer_tells_the_weights_that_it_adds():
             error = np.abs(ours.weight - theirs.weight).reshape(theirs.n_out, -1).max(axis=1)
             coarsest = steps * 2.0 ** -np.minimum(theirs._exponent, theirs.current.exponent)
             assert (error <= 0.5001 * coarsest).all()
+
+
+def one_layer(sizes, bias=None, v_reset=0.0):
+    net, x, current = Network("one", (1, 1, 2), 1), Current(1, 4), Current(1, 6)
+    net.add(Linear("in", np.ones((4, 2)), None, 1, x), INPUT)
+    net.add(LIF("spikes", x, (1, 4), "token,channel"), "in")
+    weight = np.random.default_rng(1).normal(size=(6, 4)) * np.reshape(sizes, (-1, 1))
+    net.add(Linear("linear", weight, bias, 1, current), "spikes")
+    net.add(LIF("out", current, (1, 6), "token,channel", v_reset=v_reset))
+    return net
+
+
+def test_a_reset_far_away_leaves_the_weights_their_bits():
+    layer = fix(one_layer(1.0, v_reset=-1e5), "int8").handlers[2]
+    assert layer.current.dtype == np.int32
+    assert (np.abs(layer.blocks.weight()).reshape(6, -1).max(axis=1) >= 124).all()
+
+
+@pytest.mark.parametrize("sizes", [1e12, [1, 1, 1, 1e-9, 1, 1e12]])
+def test_a_channel_that_no_scale_holds_is_refused_with_what_it_reaches(sizes):
+    with pytest.raises(NetworkError, match=r"^linear: sums reach \d\.\d+e\+12, at no scale below 2\^30$"):
+        fix(one_layer(sizes), "int8")
+
+
+@pytest.mark.parametrize("sizes", [0.0, 1e-30, [1e4, 1, 1e-4, 1e-8, 1e-12, 0]])
+def test_channels_of_very_different_sizes_keep_what_a_neuron_can_tell(sizes):
+    real, net = one_layer(sizes), fix(one_layer(sizes), "int8")
+    ours, theirs = real.handlers[2].weight, net.handlers[2].weight
+    largest = np.abs(ours).reshape(6, -1).max(axis=1)[:, None, None, None]
+    assert (np.abs(ours - theirs) <= np.maximum(largest / 240, 2.0**-12)).all()
+
+
+def test_a_threshold_below_half_a_step_does_not_fire_at_rest():
+    net = fix(one_layer([1e4, 1, 1, 1, 1, 1]), "int8")
+    out = net.handlers[3]
+    assert out.thresholds[0] == 1
+    out.is_eager = False
+    net.handlers[2].handle(0, {"spikes": Spikes(np.array([0], np.int32))})
+    out.current.rows(0).value[0, 0] = 0
+    assert 0 not in out.handle(0, {})[0].address

@@ -12,8 +12,9 @@ from evsim.engine.simulator import simulate
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
+from evsim.handlers.dilation import PlaneDilation
 from evsim.handlers.neurons import LIF
-from evsim.handlers.pooling import PlaneDilation, SpikeMaxPool
+from evsim.handlers.pooling import SpikeMaxPool
 from evsim.handlers.projections.conv import Conv2d, Window
 from evsim.handlers.readout import Readout, TokenMean
 from tests import twins
@@ -51,6 +52,12 @@ def test_gate_passes_the_open_channels_at_one_mask_a_query_spike():
     out, counts = Gate("gate", 3, 4).handle(0, {"q": spikes(0, 1, 5, 6, 9), "gate": spikes(1, 3)})
     assert out.address.tolist() == [1, 5, 9]
     assert counts == OpCounts(masks=5, state_reads=5, state_writes=2)
+
+
+def test_gate_tests_the_queries_of_a_single_token_too():
+    out, counts = Gate("gate", 1, 4).handle(0, {"q": spikes(0, 1, 3), "gate": spikes(3)})
+    assert out.address.tolist() == [3]
+    assert counts == OpCounts(masks=3, state_reads=3, state_writes=1)
 
 
 @pytest.mark.parametrize("port", ["q", "gate"])

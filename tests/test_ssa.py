@@ -44,6 +44,29 @@ def test_value_places_and_counts_equal_the_slow_twin(n_tokens, n_heads, head_cha
     assert counts == expected_counts
 
 
+@given(
+    n_tokens=st.integers(1, 70),
+    head_channels=st.sampled_from([3, 16, 40, 65, 255, 256, 300]),
+    density=st.tuples(*[st.sampled_from([0.004, 0.03, 0.2, 1.0])] * 3),
+    most_by_pair=st.sampled_from([0, 3, 10**6]),
+    seed=st.integers(0, 2**31),
+)
+def test_pairs_one_by_one_and_rows_of_keys_are_the_same(n_tokens, head_channels, density, most_by_pair, seed):
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.random((n_tokens, 2 * head_channels)) < d for d in density)
+    current = Current(*q.shape)
+    handler = SSA("attn", 2, 0.25, current, "qk")
+    if head_channels <= 255:  # the coincidences of more do not fit a byte
+        handler.scratch.most_by_pair = most_by_pair
+    expected, reached, expected_counts = naive.ssa(q, k, v, 2, 0.25, "qk")
+    for _ in range(2):  # what a call needs zero it leaves zero
+        inbox = {port: Spikes.from_dense(x) for port, x in zip("qkv", (q, k, v), strict=True) if x.any()}
+        assert handler.handle(0, inbox)[1] == expected_counts
+        np.testing.assert_array_equal(current.rows(0).value, expected)
+        np.testing.assert_array_equal(current.rows(0).touched != 0, reached)
+        current.reset()
+
+
 @pytest.mark.parametrize("order", ["kv", "qk", None])
 def test_attention_obeys_the_contract(rng, order):
     inboxes = [{port: random_spikes(rng, 6 * 8, density) for port in "qkv"} for density in (0.1, 0.5, 0.9)]

@@ -25,8 +25,9 @@ from evsim.engine.spikes import Spikes
 from evsim.handlers.attention.dssa import MapProduct, ValueProduct
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
 from evsim.handlers.attention.ssa import SSA
+from evsim.handlers.dilation import PlaneDilation
 from evsim.handlers.neurons import Population
-from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.pooling import CurrentMaxPool, SpikeMaxPool
 from evsim.handlers.projections.conv import Conv2d
 from evsim.handlers.projections.linear import Linear
 from evsim.handlers.readout import Readout, RealLinear, TokenMean

@@ -148,7 +148,8 @@ class _Settling:
             level += float(np.abs(current.bias).max(initial=0))
             least = max((claim.least for claim in claims), default=0)
         else:
-            fine = TELLING - math.frexp(level or 1.0)[1]
+            measure = min((reader.measure for reader in readers if hasattr(reader, "measure")), default=1.0)
+            fine = TELLING - math.frexp(measure or 1.0)[1]
             level = (level + np.abs(current.bias)) * gains
             least = np.minimum(np.max([claim.least for claim in claims], axis=0), fine)
         narrow = _coarsened(claims, level, finest, 2**14)
@@ -156,7 +157,7 @@ class _Settling:
             return Scale(narrow.exponent, narrow.bound, np.int16)
         wide = _coarsened(claims, level, finest, 2**30)
         if wide is None:
-            found = f"sums reach {np.max(level):g}"
+            found = f"sums reach {np.max(level + sum(claim.reach for claim in claims)):g}"
             raise NetworkError(f"{' + '.join(current.writers)}: {found}, at no scale below 2^30")
         return wide
 

@@ -16,10 +16,15 @@ _ASYNCHRONOUS = (
 """The parts of one loop: a change in one is a change in all, and the numbers of columns are compiled in."""
 _SHARED = (
     "arithmetic/byte_lanes.py",
+    "arithmetic/byte_rows.py",
+    "arithmetic/count_rows.py",
     "arithmetic/lanes.py",
     "arithmetic/positions.py",
+    "arithmetic/row_panels.py",
+    "arithmetic/tree_rows.py",
     "arithmetic/vectors.py",
     "arithmetic/whole_lanes.py",
+    "handlers/attention/ssa_order.py",
     "handlers/projections/blocks.py",
     "handlers/projections/gather.py",
     "handlers/neuron_forms/arithmetic.py",

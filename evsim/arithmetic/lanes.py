@@ -141,7 +141,7 @@ add_rows, add_scaled_rows = _row_adder(False), _row_adder(True)
 
 @njit(nogil=True, error_model="numpy")
 def _list_by_byte(mask, size, first, positions, n):
-    """Append first + i for each i < size with mask[i] = 1; returns the new length. No branch on a byte.
+    """Append first + i for each i < size with mask[i] > 0; returns the new length. No branch on a byte.
 
     `mask` holds whole words, `positions` LANES more places than are needed.
     """
@@ -150,7 +150,7 @@ def _list_by_byte(mask, size, first, positions, n):
         if words[word]:
             for i in range(8 * word, min(size, 8 * word + 8)):
                 positions[n] = first + i
-                n += mask[i]
+                n += mask[i] != 0
     return n
 
 

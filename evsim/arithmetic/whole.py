@@ -47,7 +47,7 @@ PIXEL_BITS = 10
 MOST_SHIFT = 8
 """By channel: bits by which a current is finer than the coarsest weights that it sums, at most."""
 TELLING = 12
-"""By channel: steps of 2^-11 to 2^-12 of the levels of a neuron are fine enough, however small the weights are."""
+"""By channel: steps of 2^-11 to 2^-12 of a neuron's threshold are fine enough, however small the weights are."""
 LARGEST_INPUT = 4095
 """Events of one pixel and step, and absolute value of a pixel, for which the sums of a first layer are proved."""
 

@@ -138,6 +138,11 @@ class Population:
         """How far the membrane may be from where the current drives it."""
         return float(abs(self.v_threshold) + 2 * abs(self.v_reset))
 
+    @property
+    def measure(self) -> float:
+        """What its current is compared with: steps far below it tell nothing."""
+        return float(abs(self.v_threshold) or abs(self.v_threshold - self.v_reset))
+
     def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
         """Threshold, reset and bias are whole numbers of each channel's own."""
         return (self.current,)
@@ -162,6 +167,8 @@ class Population:
         self.steps = np.ldexp(1 / gains, -np.asarray(scale.exponent))
         v_threshold, v_reset = (rounded(gains * level, scale.exponent) for level in (self.v_threshold, self.v_reset))
         self.rests = v_reset * self.steps
+        if self.v_threshold > self.v_reset:  # a threshold below half a step is no reason to fire at rest
+            v_threshold = np.maximum(v_threshold, v_reset + 1)
         self.thresholds = (v_threshold - v_reset).astype(scale.dtype)
         self.bias = rounded(gains * self.bias, scale.exponent, scale.dtype)
         self._constants = (0, 0, rate, shift)
@@ -324,16 +331,13 @@ def _catch_up(n_missed, bias, rate, constants, v):
 @inner_kernel(error_model="numpy", forceinline=True)
 def _wake(step, begin, end, bias, sleep_rate, constants, v, last_step):
     """Let the places from `begin` to `end` catch up to `step`; returns the steps they had missed in all."""
-    n_missed_in_all = 0
+    n_missed_in_all = np.int64(0)
     for place in range(begin, end):
-        n_missed_in_all += step - 1 - last_step[place]
-    if n_missed_in_all > 0:
-        for place in range(begin, end):
-            n_missed = step - 1 - last_step[place]
-            if n_missed > 0:
-                _catch_up(n_missed, bias, sleep_rate, constants, v[place])
-    for place in range(begin, end):
+        n_missed = step - 1 - last_step[place]
         last_step[place] = step
+        n_missed_in_all += n_missed
+        if n_missed > 0:
+            _catch_up(n_missed, bias, sleep_rate, constants, v[place])
     return n_missed_in_all
 
 
@@ -366,6 +370,12 @@ def _fire(
     while place < n_places:
         run = _count_touched(touched, place, bias_run.size // n_channels)
         if run == 0:
+            if sleepless.size == 0:  # nobody to visit: on to the next place that was touched
+                begin = place
+                while place < n_places and not touched[place]:
+                    place += 1
+                n_sleeping += place - begin
+                continue
             for i in range(sleepless.size):
                 j = sleepless[i]
                 h = charge(v[place, j], bias[j], rate, constants)

@@ -1,4 +1,4 @@
-"""Max-pooling of spikes and of currents, and the dilations of the event-camera attention."""
+"""Max-pooling of spikes and of currents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evsim.arithmetic import lanes
-from evsim.arithmetic.inner_kernel import inner_kernel
+from evsim.arithmetic.byte_rows import mark_row, or_each, zero_marks
 from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import Claim, Fixing, moved
 from evsim.engine.current import Current, CurrentRows
@@ -21,7 +21,10 @@ from evsim.handlers.geometry import Pool
 from evsim.handlers.held_rows import HeldRows
 from evsim.handlers.window import Window
 
-__all__ = ["CurrentMaxPool", "PlaneDilation", "SpikeMaxPool"]
+__all__ = ["CurrentMaxPool", "SpikeMaxPool"]
+
+_COUNTED_BY_EVENT = 0.15
+"""Share of a row's places, at most, whose marks are counted event by event, and not from the marked bytes."""
 
 
 class SpikeMaxPool:
@@ -34,6 +37,12 @@ class SpikeMaxPool:
         Padding adds places that hold no spike.
     n_channels : int
 
+    Attributes
+    ----------
+    most_by_event : int
+        Events of a row of the map, at most, whose comparisons are counted one by one; those of more are counted from
+        the marked bytes, eight at a time, where the channels allow it. Both ways give one number.
+
     A comparison is one mark of one window by one spike; the kernel marks a byte a spike and takes the OR of whole
     rows of bytes, which is the same in fewer instructions. Sets nothing, reads nothing but its inbox.
     """
@@ -44,9 +53,13 @@ class SpikeMaxPool:
         self.n_channels = n_channels
         self.shape = (window.out_height, window.out_width, n_channels)
         self._seen = _Seen.by(window)
+        self._windows_of = np.repeat(self._seen.n_columns, n_channels).astype(np.int32)
+        n_in_row, in_words = self._windows_of.size, n_channels % 8 == 0 and n_channels <= 8 * 255
+        self.most_by_event = int(_COUNTED_BY_EVENT * n_in_row) if in_words else n_in_row
+        self._starts = np.zeros(window.height + 1, np.int64)  # where the events of each row begin
         self._plane = np.zeros((window.height, window.width * n_channels), np.uint8)
         self._in_row = np.empty(window.width * n_channels, np.uint8)
-        self._out_row = _zero_marks(window.out_width * n_channels)
+        self._out_row = zero_marks(window.out_width * n_channels)
         self._positions = np.empty(math.prod(self.shape) + lanes.LANES, np.int32)
 
     @property
@@ -68,53 +81,9 @@ class SpikeMaxPool:
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Pool the delivered spikes."""
         comparisons, n = _pool_spikes(
-            inbox["spikes"].address, self._seen, self.n_channels,
-            self._plane, self._in_row, self._out_row, self._positions,
+            inbox["spikes"].address, self._seen, self.n_channels, self._windows_of, self.most_by_event,
+            self._starts, self._plane, self._in_row, self._out_row, self._positions,
         )  # fmt: skip
-        return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
-
-    def reset(self) -> None:
-        """Nothing is remembered between steps."""
-
-
-class PlaneDilation:
-    """out[n, j] = OR of the spikes at tokens n - 1 .. n + 1 and channels j - 1 .. j + 1 of the same head.
-
-    The 3x3 maximum that the event-camera variant of the Spike-driven Transformer takes over the (token,
-    channel) plane of each head: neighbouring tokens in flattened order, neighbouring channels inside the head.
-
-    Parameters
-    ----------
-    name : str
-    n_tokens, n_heads, n_channels : int
-        n_channels of all heads together.
-
-    A comparison is one mark of one place by one spike. Sets nothing, reads nothing but its inbox.
-    """
-
-    def __init__(self, name: str, n_tokens: int, n_heads: int, n_channels: int) -> None:
-        self.name = name
-        self.n_channels = n_channels
-        self.head_channels = n_channels // n_heads
-        self.n_inputs = n_tokens * n_channels
-        self._marks = _zero_marks(n_tokens * n_channels)
-        self._positions = np.empty(n_tokens * n_channels + lanes.LANES, np.int32)
-
-    @property
-    def geometry(self) -> Pool:
-        """What it says of itself to conventions."""
-        return Pool(self.n_inputs, self.n_inputs, of_spikes=True)
-
-    def asynchronous(self) -> Act:
-        """The first spike that reaches a place passes there; later ones of the same step are absorbed."""
-        numbers = (self.n_inputs, self.n_channels, self.head_channels)
-        return Act(Kind.DILATE, numbers, n_outputs=self.n_inputs, n_marks=self.n_inputs)
-
-    def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
-        """Dilate the delivered spikes."""
-        address = inbox["spikes"].address
-        comparisons = _mark_plane(address, self.n_inputs, self.n_channels, self.head_channels, self._marks)
-        n = _take_marks(self._marks, self._positions)
         return Spikes(self._positions[:n].copy()), OpCounts(comparisons=comparisons)
 
     def reset(self) -> None:
@@ -216,18 +185,6 @@ class CurrentMaxPool:
         return OpCounts(comparisons=comparisons, state_reads=reads, state_writes=writes)
 
 
-def _zero_marks(n_places: int) -> np.ndarray:
-    return np.zeros((n_places + 15) // 16 * 16, np.uint8)
-
-
-@kernel
-def _take_marks(marks, positions):
-    """The marked places in order; the marks are cleared."""
-    n = lanes.list_nonzero(marks, marks.size, 0, positions, 0)
-    marks[:] = 0
-    return n
-
-
 class _Seen(NamedTuple):
     """What the windows of a pool see, for the kernels: worked out once, so that there is less to compile and to run.
 
@@ -264,72 +221,32 @@ class _Seen(NamedTuple):
         return _Seen(*spans, *counts, window.strides[0], window.paddings[0], window.dilations)
 
 
-@inner_kernel(error_model="numpy")
-def _mark_row(address, event, y, seen, n_channels, row):
-    """Mark the events of row y; returns the next event, and how many windows the marked events lie in."""
-    n_rows, n_columns = seen.n_rows[y], seen.n_columns
-    first = y * row.size
-    end, pixel_end = first + row.size, first
-    n_marked, n_windows, x = 0, 0, np.int64(-1)
-    while event < address.size and address[event] < end:
-        place = address[event]
-        if place >= pixel_end:
-            while place >= pixel_end:  # no division: pixels are passed one by one
-                pixel_end += n_channels
-                x += 1
-            n_windows = n_rows * n_columns[x]
-        row[place - first] = 1
-        n_marked += n_windows
-        event += 1
-    return event, n_marked
-
-
 @kernel(error_model="numpy")
-def _pool_spikes(address, seen, n_channels, plane, in_row, out_row, positions):
-    rows, columns, _, _, stride, padding, (dilation_y, dilation_x) = seen
-    height, out_width = plane.shape[0], columns.shape[0]
-    n, n_marked, event, y_marked, y_clear = np.int64(0), 0, np.int64(0), np.int64(0), 0  # plain 0s compile calls twice
+def _pool_spikes(address, seen, n_channels, windows_of, most_by_event, starts, plane, in_row, out_row, positions):
+    rows, columns, n_rows, n_columns, stride, padding, (dilation_y, dilation_x) = seen
+    width = plane.shape[1]
+    out_width, flat = columns.shape[0], plane.reshape(-1)
+    n, n_marked, y_marked, y_clear = np.int64(0), 0, np.int64(0), np.int64(0)
     for y_out in range(rows.shape[0]):
-        while y_marked < rows[y_out, 1]:
-            event, n_windows = _mark_row(address, event, y_marked, seen, n_channels, plane[y_marked])
-            n_marked += n_windows
+        y_first, y_end = rows[y_out]
+        while y_marked < y_end:
+            row, first = plane[y_marked], y_marked * width
+            event, n_windows = mark_row(address, starts[y_marked], first, windows_of, n_columns, most_by_event, row)
+            starts[y_marked + 1] = event
+            n_marked += n_rows[y_marked] * n_windows
             y_marked += 1
-        in_row[:] = 0
-        for y in range(rows[y_out, 0], rows[y_out, 1], dilation_y):
-            row = plane[y]
-            for i in range(in_row.size):
-                in_row[i] |= row[i]
-        for x_out in range(out_width):
-            target = out_row[x_out * n_channels : (x_out + 1) * n_channels]
-            target[:] = 0
-            for x in range(columns[x_out, 0], columns[x_out, 1], dilation_x):
-                source = in_row[x * n_channels : (x + 1) * n_channels]
-                for i in range(n_channels):
-                    target[i] |= source[i]
-        n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
-        y_next = min(height, (y_out + 1) * stride - padding)
-        if y_next > y_clear:
-            plane[y_clear:y_next] = 0
-            y_clear = y_next
-    plane[y_clear:y_marked] = 0
+        if y_first < y_end and starts[y_first] < starts[y_end]:
+            or_each(flat, y_first * width, y_end * width, dilation_y * width, width, in_row, np.int64(0))
+            for x_out in range(out_width):
+                begin, end = columns[x_out, 0] * n_channels, columns[x_out, 1] * n_channels
+                or_each(in_row, begin, end, dilation_x * n_channels, n_channels, out_row, x_out * n_channels)
+            n = lanes.list_nonzero(out_row, out_width * n_channels, y_out * out_width * n_channels, positions, n)
+        y_next = min(y_marked, (y_out + 1) * stride - padding) if y_out + 1 < rows.shape[0] else y_marked
+        while y_clear < y_next:
+            if starts[y_clear] < starts[y_clear + 1]:
+                plane[y_clear] = 0
+            y_clear += 1
     return n_marked, n
-
-
-@kernel(error_model="numpy")
-def _mark_plane(address, n_inputs, n_channels, head_channels, marks):
-    n_marked = 0
-    for event in range(address.size):
-        here = address[event]
-        within = here % head_channels
-        for token_shift in range(-1, 2):
-            moved = here + token_shift * n_channels
-            if moved < 0 or moved >= n_inputs:
-                continue
-            for channel_shift in range(-1, 2):
-                if 0 <= within + channel_shift < head_channels:
-                    marks[moved + channel_shift] = 1
-                    n_marked += 1
-    return n_marked
 
 
 @kernel(error_model="numpy")

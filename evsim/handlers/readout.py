@@ -170,10 +170,10 @@ class RealLinear:
         target.join_writer(name, constant if bias is None else constant + bias)
 
     def claim(self, fixing: Fixing) -> Claim:
-        """Every weight times the largest value of `source`; a sum is rounded once."""
-        source = fixing.scale(self.source)
-        reach = np.abs(self.weight).sum(axis=1).max(initial=0) + self.weight.shape[1] * 2.0**-FINEST
-        return Claim(FINEST, FINEST, float(reach) * source.reach, 1)
+        """Every weight, as rounded, times the largest value of its channel in `source`; a sum is rounded once."""
+        weight, exponent, finest = self._whole(fixing)
+        reach = (np.abs(weight) + 2.0 ** -(exponent + 1)) * fixing.scale(self.source).bound * 2.0**-finest
+        return Claim(FINEST, FINEST, float(reach.sum(axis=1).max(initial=0)), 1)
 
     def by_channel(self, fixing: Fixing) -> tuple[Current, ...]:
         """Its weights take in the scale of each channel; the classes have one for all."""
@@ -185,12 +185,18 @@ class RealLinear:
         Where the channels of `source` have scales of their own, a weight is divided by the scale of its channel first,
         and has 16 bits.
         """
-        gains, finest = fixing.gains(self.source), int(np.max(self.source.exponent))
-        if gains is not None:
-            self.weight = self.weight * np.ldexp(1 / gains, finest - self.source.exponent)
-        exponent = weight_exponent(self.weight, fixing.bits if gains is None else 16)
-        self.weight = rounded(self.weight, exponent)
+        weight, exponent, finest = self._whole(fixing)
+        self.weight = rounded(weight, exponent)
         self._finer = finest + exponent - self.target.exponent
+
+    def _whole(self, fixing: Fixing) -> tuple[np.ndarray, int, int]:
+        """The weights in units of the finest channel of `source`, their scale, and that channel's."""
+        scale, gains = fixing.scale(self.source), fixing.gains(self.source)
+        finest = int(np.max(scale.exponent))
+        if gains is None:
+            return self.weight, weight_exponent(self.weight, fixing.bits), finest
+        weight = self.weight * np.ldexp(1 / gains, finest - scale.exponent)
+        return weight, weight_exponent(weight, 16), finest
 
     @property
     def geometry(self) -> Synapses:

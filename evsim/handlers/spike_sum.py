@@ -17,6 +17,8 @@ from evsim.handlers.geometry import Mean, Sum
 
 __all__ = ["SpikeMean", "SpikeSum"]
 
+_BINARY = np.empty(0, np.int32)
+
 
 class SpikeSum:
     """out = stream + branch, place by place: spikes of whole-number value, payload int32.
@@ -93,6 +95,7 @@ class SpikeMean:
         self.current = current
         self.n_inputs = n_tokens * current.n_channels
         current.join_writer(name)
+        self._sums = np.zeros(current.n_channels, np.int64)
         self._largest_payload: int | None = None
 
     def claim(self, fixing: Fixing) -> Claim:
@@ -120,22 +123,20 @@ class SpikeMean:
         spikes = inbox["spikes"]
         if not len(spikes):
             return Spikes.none(), OpCounts()
-        sums = np.zeros(self.current.n_channels, np.int64)
-        units, graded = _add_columns(spikes.address, _whole(spikes), sums)
-        rows = self.current.rows(step)
-        rows.value[0] += self._divided(sums, spikes).astype(rows.value.dtype)
+        payload = _BINARY if spikes.payload is None else spikes.payload
+        if self._largest_payload is not None:
+            check_payload(self.name, payload, self._largest_payload)
+        rows, sums, n = self.current.rows(step), self._sums, len(spikes)
+        units, graded = _add_columns(spikes.address, payload, sums)
+        if self._largest_payload is None:
+            _add_quotients(sums, self.n_tokens, rows.value[0])
+        else:
+            rows.value[0] += divided(sums, self.n_tokens, self.current.exponent).astype(rows.value.dtype)
+            sums[:] = 0
         rows.touched[0] = 1
-        n = len(spikes)
         return Spikes.none(), OpCounts(
             acs=units, event_acs=n, graded_acs=graded, scalings=sums.size, state_reads=n, state_writes=n
         )
-
-    def _divided(self, sums: np.ndarray, spikes: Spikes) -> np.ndarray:
-        if self._largest_payload is None:
-            return sums / self.n_tokens
-        if spikes.payload is not None:
-            check_payload(self.name, spikes.payload, self._largest_payload)
-        return divided(sums, self.n_tokens, self.current.exponent)
 
     def reset(self) -> None:
         """Forget the current of an unfinished step."""
@@ -171,10 +172,21 @@ def _merge(stream, stream_value, branch, branch_value, address, payload):
 
 @kernel(error_model="numpy")
 def _add_columns(address, value, sums):
-    n_units = 0
-    n_graded = 0
+    """Add events to the sums of their columns; their sizes, and those of a value other than 1. Binary: no values."""
+    n_units, n_graded, first = np.int64(0), np.int64(0), np.int64(0)
     for event in range(address.size):
-        sums[address[event] % sums.size] += value[event]
-        n_units += abs(value[event])
-        n_graded += value[event] != 1
+        while address[event] >= first + sums.size:  # no division: tokens are passed one by one
+            first += sums.size
+        amount = np.int64(value[event]) if value.size else np.int64(1)
+        sums[np.uint32(address[event] - first)] += amount
+        n_units += abs(amount)
+        n_graded += amount != 1
     return n_units, n_graded
+
+
+@kernel(error_model="numpy")
+def _add_quotients(sums, n, target):
+    """target += sums / n, divided in float64; the sums are cleared."""
+    for j in range(sums.size):
+        target[j] += np.float32(sums[j] / n)
+        sums[j] = 0

@@ -21,7 +21,8 @@ from evsim.engine.current import Current
 from evsim.engine.network import INPUT, Network
 from evsim.errors import CheckpointError
 from evsim.handlers.attention.sdsa import Coincidence, Gate, TokenSum
-from evsim.handlers.pooling import CurrentMaxPool, PlaneDilation, SpikeMaxPool
+from evsim.handlers.dilation import PlaneDilation
+from evsim.handlers.pooling import CurrentMaxPool, SpikeMaxPool
 from evsim.handlers.projections.conv import Window
 from evsim.handlers.readout import Readout, TokenMean
 

@@ -14,8 +14,9 @@ from evsim.graph.lower.layers import average_of_current
 from evsim.graph.lower.producers.sums import Average, MaxPool, MeanOfCurrent, Moved, SpikeMeanOf
 from evsim.graph.lower.refusal import Unfit
 from evsim.graph.lower.values import Events, Fixed, Part, Real, Stored, Sum, Value, positions, view
+from evsim.handlers.dilation import PlaneDilation
 from evsim.handlers.payload_max_pool import PayloadMaxPool
-from evsim.handlers.pooling import PlaneDilation, SpikeMaxPool
+from evsim.handlers.pooling import SpikeMaxPool
 from evsim.handlers.window import Window
 
 __all__ = ["RULES"]

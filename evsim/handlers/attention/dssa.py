@@ -58,10 +58,9 @@ class _HalfProduct(RealProduct):
 
     def asynchronous(self) -> Act:
         """A spike adds its row of the operand as it stands; what the operand gains later acts on the spikes there."""
-        n_heads, n_rows, n_columns = self._operand.shape
-        n_tokens = self.current.n_places
+        n_tokens, n_heads, n_rows, n_columns = self.sizes
         numbers = (n_heads, n_rows, n_columns, self.half, int(self.transposed), self._shift, n_tokens)
-        sizes = {"n_marks": self.n_inputs, "n_sums": self._operand.size + n_tokens * self.current.n_channels}
+        sizes = {"n_marks": self.n_inputs, "n_sums": n_heads * n_rows * n_columns + n_tokens * self.current.n_channels}
         told = {"reads": self.y, "writes": self.current, "scales": self.scale, "biases": self.bias}
         return Act(Kind.MULTIPLY_MAP, numbers, **told, **sizes)
 

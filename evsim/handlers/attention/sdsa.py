@@ -108,6 +108,8 @@ class Gate(Mask):
     Ports "q" and "gate". Sets nothing, reads nothing but its inbox.
     """
 
+    tests_left = True
+
     def __init__(self, name: str, n_tokens: int, n_channels: int, n_heads: int = 1) -> None:
         places = AddressMap.identity(n_tokens * n_channels)
         gate = AddressMap(np.tile(np.arange(n_channels), n_tokens), n_channels)

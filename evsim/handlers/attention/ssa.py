@@ -14,17 +14,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evsim.arithmetic.inner_kernel import inner_kernel
-from evsim.arithmetic.kernel import kernel
 from evsim.arithmetic.whole import FINEST, Claim, Fixing
-from evsim.arithmetic.whole_lanes import scaled
 from evsim.engine.current import Current
 from evsim.engine.ledger import OpCounts
 from evsim.engine.spikes import Spikes
 from evsim.errors import NetworkError
 from evsim.handlers.acts import Act, Kind
+from evsim.handlers.attention.ssa_order import plan_order
+from evsim.handlers.attention.ssa_products import multiply_keys_and_values_first, multiply_queries_and_keys_first
+from evsim.handlers.attention.ssa_scratch import Scratch
 from evsim.handlers.geometry import Attention, Told
-from evsim.handlers.projections.pixel_index import index_by_pixel
 from evsim.handlers.views.address_map import AddressMap
 
 __all__ = ["SSA"]
@@ -94,6 +93,8 @@ class SSA:
         for port, map in self.maps.items():
             if map.n_targets != current.n_places * current.n_channels or map.fan_out > 1:
                 raise NetworkError(f"{name}: the map of {port} has {map.n_targets} places, {map.fan_out} of one event")
+        self._shape = (current.n_places, n_heads, self.head_channels)
+        self.scratch = Scratch(current.n_places, n_heads, self.head_channels)
         self.n_inputs = 3 * current.n_places * current.n_channels
         current.join_writer(name, whole=True)
 
@@ -123,9 +124,8 @@ class SSA:
     @property
     def geometry(self) -> Attention:
         """What it says of itself to conventions."""
-        sizes = (self.current.n_places, self.n_heads, self.head_channels)
         told = {"starts_with": self.official_order, "keeps_spikes": True, "scales_by_shift": True}
-        return Attention("ssa", "product", *sizes, **told)
+        return Attention("ssa", "product", *self._shape, **told)
 
     def split_by_head(self, told: Told) -> np.ndarray:
         """Each head multiplied again by itself, in the order that was taken for all heads together."""
@@ -146,11 +146,9 @@ class SSA:
         "kv_largest" the largest entry of K^T V, and "output" the sum of Q K^T V before it is scaled.
         """
         found = {"qk": 0, "kv": 0, "kv_largest": 0, "output": 0}
-        shape = (self.current.n_places, self.n_heads, self.head_channels)
+        size = math.prod(self._shape)
         for step in range(len(told.steps)):
-            q, k, v = (
-                self._moved(port, told.spikes(port, step)).to_dense(math.prod(shape)).reshape(shape) for port in "qkv"
-            )
+            q, k, v = (self._moved(port, told.spikes(port, step)).to_dense(size).reshape(self._shape) for port in "qkv")
             product = np.einsum("nhi,nhj->hij", k.astype(np.float32), v.astype(np.float32), optimize=True)
             found["qk"] += int((q.sum(axis=0) * k.sum(axis=0)).sum())
             found["kv"] += int(product.sum(dtype=np.float64))
@@ -185,16 +183,21 @@ class SSA:
         """Multiply the three operands; nothing is done unless each sent spikes."""
         if len(inbox) < 3 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
-        inbox = {port: self._moved(port, inbox[port]) for port in "qkv"}
-        query, key, value = (self._by_token_and_head(inbox[port]) for port in ("q", "k", "v"))
-        key, kv_first, qk_first, ands = self._plan(query, key, value)
-        tests = len(inbox["k"])
-        if not key[1].size:
+        q, k, v = (self._moved(port, inbox[port]).address for port in "qkv")
+        own, tests = self.scratch, k.size
+        kv_first, qk_first, ands, n_kept = plan_order(self._shape, q, k, v, *own.index)
+        if n_kept == 0:
             return Spikes.none(), OpCounts(masks=tests)
         rows = self.current.rows(step)
-        multiply = _keys_and_values_first if self._starts_with_kv(kv_first, qk_first) else _queries_and_keys_first
-        shape = (self.current.n_places, self.n_heads, self.head_channels)
-        pairs, added, read, written = multiply(shape, *query, *key, *value, self.scale, rows.value, rows.touched)
+        operands = (self._shape, q, own.q_start, own.kept[:n_kept], v, own.v_start, own.v_marks, own.n_keys)
+        if self._starts_with_kv(kv_first, qk_first):
+            pairs, added, read, written = multiply_keys_and_values_first(
+                *operands, own.product, own.sums, self.scale, rows.value, rows.touched
+            )
+        else:
+            pairs, added, read, written = multiply_queries_and_keys_first(
+                *operands, own.keys, own.row, own.sums, own.most_by_pair, self.scale, rows.value, rows.touched
+            )
         return Spikes.none(), OpCounts(
             masks=tests + pairs,
             acs=pairs + added,
@@ -214,208 +217,5 @@ class SSA:
     def _moved(self, port: str, spikes: Spikes) -> Spikes:
         return self.maps[port].move(spikes) if port in self.maps else spikes
 
-    def _by_token_and_head(self, spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
-        return index_by_pixel(spikes.address, self.current.n_places * self.n_heads, self.head_channels)
-
-    def _plan(self, query, key, value) -> tuple[tuple[np.ndarray, np.ndarray], int, int, int]:
-        """The key events that matter, the additions that each order would cost, and the ANDs it took to know."""
-        shape = (self.current.n_places, self.n_heads, self.head_channels)
-        start, channel = np.empty_like(key[0]), np.empty_like(key[1])
-        kv_pairs, qk_pairs, row_adds = _keep_keys(shape, *query, *key, value[0], start, channel)
-        key = (start, channel[: start[-1]])
-        meetings, ands = _count_meetings(shape, *query, *key, value[0]) if start[-1] else (0, 0)
-        return key, kv_pairs + row_adds, qk_pairs + meetings, ands
-
     def _starts_with_kv(self, kv_first: int, qk_first: int) -> bool:
         return kv_first <= qk_first if self.order is None else self.order == "kv"
-
-
-@kernel(error_model="numpy")
-def _keep_keys(shape, q_start, q_channel, k_start, k_channel, v_start, start, channel):
-    """Copy the key events that meet a value and a query; count pairs and rows of both orders."""
-    n_tokens, n_heads, n = shape
-    n_queries = np.zeros((n_heads, n), np.int64)
-    has_key = np.zeros((n_heads, n), np.uint8)
-    for group in range(n_tokens * n_heads):
-        for event in range(q_start[group], q_start[group + 1]):
-            n_queries[group % n_heads, q_channel[event]] += 1
-    kept = 0
-    kv_pairs = 0
-    qk_pairs = 0
-    for group in range(n_tokens * n_heads):
-        head = group % n_heads
-        start[group] = kept
-        n_values = v_start[group + 1] - v_start[group]
-        for event in range(k_start[group], k_start[group + 1]):
-            i = k_channel[event]
-            if n_values > 0 and n_queries[head, i] > 0:
-                channel[kept] = i
-                kept += 1
-                kv_pairs += n_values
-                qk_pairs += n_queries[head, i]
-                has_key[head, i] = 1
-    start[n_tokens * n_heads] = kept
-    row_adds = 0
-    for head in range(n_heads):
-        for i in range(n):
-            row_adds += has_key[head, i] * n_queries[head, i] * n
-    return kv_pairs, qk_pairs, row_adds
-
-
-@kernel(error_model="numpy")
-def _count_meetings(shape, q_start, q_channel, k_start, k_channel, v_start):
-    """Values behind the nonzero entries of Q K^T, found 64 channels at a time without multiplying; ANDs of words."""
-    n_tokens, n_heads, n = shape
-    n_words = (n + 63) // 64
-    key_bits = np.zeros((n_words, n_tokens), np.uint64)
-    n_values = np.empty(n_tokens, np.int64)
-    query_bits = np.empty(n_words, np.uint64)
-    common = np.empty(n_tokens, np.uint64)
-    one = np.uint64(1)
-    total = 0
-    n_ands = 0
-    for head in range(n_heads):
-        n_keys = 0  # key tokens of this head, packed
-        for token in range(n_tokens):
-            group = token * n_heads + head
-            if k_start[group] == k_start[group + 1]:
-                continue
-            key_bits[:, n_keys] = 0
-            for event in range(k_start[group], k_start[group + 1]):
-                i = k_channel[event]
-                key_bits[i >> 6, n_keys] |= one << np.uint64(i & 63)
-            n_values[n_keys] = v_start[group + 1] - v_start[group]
-            n_keys += 1
-        for token in range(n_tokens):
-            group = token * n_heads + head
-            if q_start[group] == q_start[group + 1] or n_keys == 0:
-                continue
-            query_bits[:] = 0
-            for event in range(q_start[group], q_start[group + 1]):
-                i = q_channel[event]
-                query_bits[i >> 6] |= one << np.uint64(i & 63)
-            common[:n_keys] = 0
-            for word in range(n_words):
-                bits = query_bits[word]
-                if bits:
-                    for m in range(n_keys):
-                        common[m] |= bits & key_bits[word, m]
-                    n_ands += n_keys
-            for m in range(n_keys):
-                total += n_values[m] if common[m] != 0 else 0
-    return total, n_ands
-
-
-@inner_kernel(error_model="numpy")
-def _write_output(scale, sums, target):
-    """target += scale * sums; the sums are cleared."""
-    for j in range(sums.size):
-        target[j] += scaled(scale, sums[j])
-        sums[j] = 0
-
-
-@kernel(error_model="numpy")
-def _keys_and_values_first(
-    shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
-):  # fmt: skip
-    n_tokens, n_heads, n = shape
-    product = np.zeros((n, n), np.int32)
-    has_entry = np.zeros(n, np.uint8)
-    sums = np.zeros(n, np.int32)
-    n_pairs = 0
-    n_added = 0
-    n_written = 0
-    for head in range(n_heads):
-        for token in range(n_tokens):
-            group = token * n_heads + head
-            first, end = v_start[group], v_start[group + 1]
-            for event in range(k_start[group], k_start[group + 1]):
-                row = product[k_channel[event]]
-                has_entry[k_channel[event]] = 1
-                for other in range(first, end):
-                    row[v_channel[other]] += 1
-                n_pairs += end - first
-        for token in range(n_tokens):
-            group = token * n_heads + head
-            n_rows = 0
-            for event in range(q_start[group], q_start[group + 1]):
-                if has_entry[q_channel[event]]:
-                    row = product[q_channel[event]]
-                    for j in range(n):
-                        sums[j] += row[j]
-                    n_rows += 1
-            if n_rows:
-                _write_output(scale, sums, value[token, head * n : (head + 1) * n])
-                touched[token] = 1
-                n_added += n_rows * n
-                n_written += n
-        for i in range(n):
-            if has_entry[i]:
-                has_entry[i] = 0
-                product[i, :] = 0
-    return n_pairs, n_added, n_added, n_written
-
-
-@inner_kernel(error_model="numpy")
-def _list_by_channel(shape, head, k_start, k_channel, start, token_of):
-    """The tokens that hold each key channel of one head: ``token_of[start[i]:start[i + 1]]``."""
-    n_tokens, n_heads, n = shape
-    start[:] = 0
-    for token in range(n_tokens):
-        group = token * n_heads + head
-        for event in range(k_start[group], k_start[group + 1]):
-            start[k_channel[event] + 1] += 1
-    for i in range(n):
-        start[i + 1] += start[i]
-    filled = start[:n].copy()
-    for token in range(n_tokens):
-        group = token * n_heads + head
-        for event in range(k_start[group], k_start[group + 1]):
-            i = k_channel[event]
-            token_of[filled[i]] = token
-            filled[i] += 1
-
-
-@kernel(error_model="numpy")
-def _queries_and_keys_first(
-    shape, q_start, q_channel, k_start, k_channel, v_start, v_channel, scale, value, touched
-):  # fmt: skip
-    n_tokens, n_heads, n = shape
-    start = np.empty(n + 1, np.int64)
-    token_of = np.empty(k_channel.size, np.int32)
-    row = np.zeros(n_tokens, np.int32)  # one row of Q K^T, and where it is not zero
-    met = np.empty(n_tokens, np.int32)
-    sums = np.zeros(n, np.int32)
-    n_pairs = 0
-    n_added = 0
-    n_read = 0
-    n_written = 0
-    for head in range(n_heads):
-        _list_by_channel(shape, head, k_start, k_channel, start, token_of)
-        for token in range(n_tokens):
-            group = token * n_heads + head
-            n_met = 0
-            for event in range(q_start[group], q_start[group + 1]):
-                i = q_channel[event]
-                for other in range(start[i], start[i + 1]):
-                    m = token_of[other]
-                    if row[m] == 0:
-                        met[n_met] = m
-                        n_met += 1
-                    row[m] += 1
-                n_pairs += start[i + 1] - start[i]
-            if n_met == 0:
-                continue
-            for entry in range(n_met):
-                m = met[entry]
-                amount = row[m]
-                row[m] = 0
-                first, end = v_start[m * n_heads + head], v_start[m * n_heads + head + 1]
-                for event in range(first, end):
-                    sums[v_channel[event]] += amount
-                n_added += end - first
-            _write_output(scale, sums, value[token, head * n : (head + 1) * n])
-            touched[token] = 1
-            n_read += n_met
-            n_written += n
-    return n_pairs, n_added, n_read, n_written

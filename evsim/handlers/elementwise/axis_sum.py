@@ -174,11 +174,11 @@ def _add_values(address, payload, target_of, unit, value, touched):
     n_units = 0
     n_graded = 0
     for event in range(address.size):
-        target = target_of[address[event]]
+        target = target_of[np.uint32(address[event])]
         if target < 0:
             continue
         amount = payload[event] if payload.size else 1
-        flat[target] += unit * amount
+        flat[np.uint32(target)] += unit * amount
         if touched.size > 1:
             touched[target // n_channels] = 1
         n_added += 1

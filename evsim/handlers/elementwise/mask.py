@@ -32,6 +32,11 @@ class Mask:
         From each operand's places to those of the result.
     ports : (str, str)
 
+    Attributes
+    ----------
+    tests_left : bool
+        Whether `left` is tested whatever the two send: a gate's stream, also where one gate opens for one place.
+
     Raises
     ------
     NetworkError
@@ -43,6 +48,7 @@ class Mask:
     """
 
     constants = ("left", "right")
+    tests_left = False
 
     def __init__(
         self, name: str, left: AddressMap, right: AddressMap, ports: tuple[str, str] = ("left", "right")
@@ -53,7 +59,11 @@ class Mask:
         self.left, self.right = left, right
         self.n_inputs, self.n_outputs = left.n_sources + right.n_sources, left.n_targets
         self.shape = (self.n_outputs,)
-        self._marks = {ports[0]: np.zeros(left.n_sources, np.int32), ports[1]: np.zeros(right.n_sources, np.int32)}
+        self._maps = {ports[0]: left, ports[1]: right}
+        self._values = {port: np.zeros(map.n_sources, np.int32) for port, map in self._maps.items()}
+        self._marks = {
+            port: np.zeros(map.n_sources + 1, np.uint8) for port, map in self._maps.items()
+        }  # the last: nobody
 
     @property
     def geometry(self) -> Elementwise:
@@ -66,10 +76,10 @@ class Mask:
 
     def handle(self, step: int, inbox: Mapping[str, Spikes]) -> tuple[Spikes, OpCounts]:
         """Multiply the two operands; nothing is done unless both sent spikes."""
-        if any(port not in inbox or not len(inbox[port]) for port in self.ports):
+        if len(inbox) < 2 or not all(map(len, inbox.values())):
             return Spikes.none(), OpCounts()
-        maps = dict(zip(self.ports, (self.left, self.right), strict=True))
-        tested, marked = self._order(maps, inbox)
+        maps = self._maps
+        tested, marked = self._order(inbox)
         tests, marks = inbox[tested], inbox[marked]
         if maps[tested].is_identity and tests.payload is None and marks.payload is None:
             spikes, n_tests = self._meet(tests, marks, maps[marked], self._marks[marked]), len(tests)
@@ -78,7 +88,7 @@ class Mask:
         address, payload = np.empty(n_tests, np.int32), np.empty(n_tests, np.int32)
         n, units, graded = _multiply(
             tests.address, _value(tests), maps[tested].start, maps[tested].target, maps[marked].source_of,
-            marks.address, _value(marks), self._marks[marked], address, payload,
+            marks.address, _value(marks), self._values[marked], address, payload,
         )  # fmt: skip
         counts = OpCounts(
             event_acs=graded, acs=units, graded_acs=graded,
@@ -98,16 +108,15 @@ class Mask:
     def reset(self) -> None:
         """Nothing is remembered between steps."""
 
-    def _order(self, maps: Mapping[str, AddressMap], inbox: Mapping[str, Spikes]) -> tuple[str, str]:
+    def _order(self, inbox: Mapping[str, Spikes]) -> tuple[str, str]:
         """Which port is tested and which is marked."""
         first, second = self.ports
-        is_first_spread, is_second_spread = (maps[port].fan_out > 1 for port in self.ports)
-        if is_first_spread != is_second_spread:
-            return (second, first) if is_first_spread else (first, second)
-        n_first, n_second = (
-            len(inbox[port]) if maps[port].is_identity else _count_tests(inbox[port].address, maps[port].start)
-            for port in self.ports
-        )
+        left, right = self.left, self.right
+        if self.tests_left:
+            return first, second
+        if (left.fan_out > 1) != (right.fan_out > 1):
+            return (second, first) if left.fan_out > 1 else (first, second)
+        n_first, n_second = _n_tests(inbox[first], left), _n_tests(inbox[second], right)
         return (first, second) if n_first <= n_second else (second, first)
 
 
@@ -167,6 +176,10 @@ class AndNot:
         """Nothing is remembered between steps."""
 
 
+def _n_tests(spikes: Spikes, map: AddressMap) -> int:
+    return len(spikes) if map.is_identity else _count_tests(spikes.address, map.start)
+
+
 def _value(spikes: Spikes) -> np.ndarray:
     return _BINARY if spikes.payload is None else spikes.payload
 
@@ -190,19 +203,21 @@ def _count_tests(address, start):
 def _meet(tested, source_of, marked, marks, both):
     """Binary operands, the tested one where the result is; no map where the partner stands on the same place."""
     for event in range(marked.size):
-        marks[marked[event]] = 1
-    n = 0
+        marks[np.uint32(marked[event])] = 1
+    n = np.int64(0)
     if source_of.size == 0:
         for event in range(tested.size):
             both[n] = tested[event]  # stays where n moves on
-            n += marks[tested[event]]
+            n += marks[np.uint32(tested[event])]
     else:
         for event in range(tested.size):
-            partner = source_of[tested[event]]
             both[n] = tested[event]
-            n += partner >= 0 and marks[partner] != 0
-    for event in range(marked.size):
-        marks[marked[event]] = 0
+            n += marks[source_of[np.uint32(tested[event])]]  # -1 is the last place, which is never marked
+    if 64 * marked.size > marks.size:
+        marks[:] = 0
+    else:
+        for event in range(marked.size):
+            marks[np.uint32(marked[event])] = 0
     return n
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evsim.arithmetic.inner_kernel import inner_kernel
+from evsim.arithmetic import lanes
 from evsim.arithmetic.kernel import kernel
+from evsim.arithmetic.row_panels import row_width
+from evsim.arithmetic.tree_rows import sum_rows_by_eight
 from evsim.arithmetic.whole import FINEST, Claim, Fixing, rounded
 from evsim.arithmetic.whole_lanes import rescaled
 from evsim.engine.current import Current
@@ -55,7 +57,7 @@ class RealProduct:
     reads `y`.
     """
 
-    constants = ("scale", "bias", "operand", "spikes", "_to")
+    constants = ("scale", "bias", "operand", "spikes", "_to", "_links")
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class RealProduct:
         self.bias, self.wakers = y.join_reader(name, by_place=True)
         self._bias = self._viewed(self.bias)
         self._n_biased = int(np.count_nonzero(self._bias))
-        self._operand, self._total = np.empty((n_batch, n_rows, n_columns), np.float32), np.float32
+        self._take_type(np.float32, np.float32)
         self._shift = 0
         current.join_writer(name)
 
@@ -106,9 +108,20 @@ class RealProduct:
             raise NetworkError(f"{self.name}: scale {largest:g} would be shifted by {self._shift}, expected 1 to 62")
         self.bias = rounded(self.bias, y.exponent, np.int32)
         self._bias = self._viewed(self.bias)
-        self._operand = np.empty(self._operand.shape, np.int32)
-        self._total = np.int32 if self._largest_sum(fixing) * 2.0**y.exponent < 2**31 - 1 else np.int64
+        self._take_type(np.int32, np.int32 if self._largest_sum(fixing) * 2.0**y.exponent < 2**31 - 1 else np.int64)
         self.scale = rounded(self.scale, finest)
+
+    def _take_type(self, dtype: type, total: type) -> None:
+        """Memory for the operand and for one sum of its rows, padded to whole vectors; where the view pads is bias."""
+        _, n_batch, n_rows, n_columns = self.sizes
+        width = row_width(n_columns, total)
+        self._operand = lanes.aligned_zeros((n_batch, n_rows, width), dtype)
+        self._operand[:, :, :n_columns] = self._bias.reshape(n_batch, n_rows, n_columns)
+        self._total = lanes.aligned_zeros((width,), total)
+        source_of = self.operand.source_of
+        order = np.argsort(source_of, kind="stable")[np.count_nonzero(source_of < 0) :]
+        place = order // n_columns * width + order % n_columns
+        self._links = source_of[order], place.astype(np.int32), self._bias[order]
 
     def _largest_sum(self, fixing: Fixing) -> float:
         y = fixing.scale(self.y)
@@ -140,13 +153,12 @@ class RealProduct:
         return np.append(everywhere, everywhere.dtype.type(0))[self.operand.source_of]
 
     def _multiply(self, step: int, address: np.ndarray) -> OpCounts:
-        n_tokens, n_batch, n_rows, _ = self.sizes
-        operand, target = self._operand, self.current.rows(step)
-        _take_operand(self.y.rows(step).value, self._bias, self.operand.source_of, operand)
+        n_tokens, n_batch, n_rows, n_columns = self.sizes
+        operand, target, n_operand = self._operand, self.current.rows(step), n_batch * n_rows * n_columns
+        _take_operand(self.y.rows(step).value, *self._links, operand)
         start, row = index_by_pixel(address, n_tokens * n_batch, n_rows)
-        total = np.empty(operand.shape[2], self._total)
         acs, scaled = _gather_products(
-            start, row, operand, self.scale, self._shift, total, self._to, target.value, target.touched
+            start, row, operand, self.scale, self._shift, self._total, self._to, n_columns, target.value, target.touched
         )
         return OpCounts(
             event_acs=acs,
@@ -154,66 +166,43 @@ class RealProduct:
             scalings=scaled,
             bias_adds=self._n_biased,
             weight_reads=acs,
-            state_reads=operand.size + scaled,
-            state_writes=operand.size + scaled,
+            state_reads=n_operand + scaled,
+            state_writes=n_operand + scaled,
         )
 
 
 @kernel
-def _take_operand(y, bias, source_of, operand):
-    """operand = view of y + bias; zero where the view pads."""
+def _take_operand(y, source, place, bias, operand):
+    """operand[place] = y[source] + bias, in the order of the sources: views may be transposed, caches are not."""
     values, flat = y.reshape(-1), operand.reshape(-1)
-    for place in range(source_of.size):
-        source = source_of[place]
-        flat[place] = values[source] + bias[place] if source >= 0 else bias[place]
-
-
-@inner_kernel(error_model="numpy")
-def _add_rows(operand, row, begin, end, total):
-    """total = the sum of the rows named by row[begin:end], eight at a time."""
-    total[:] = 0
-    i = begin
-    while i + 8 <= end:
-        a, b, c, d = operand[row[i]], operand[row[i + 1]], operand[row[i + 2]], operand[row[i + 3]]
-        e, f, g, h = operand[row[i + 4]], operand[row[i + 5]], operand[row[i + 6]], operand[row[i + 7]]
-        for j in range(total.size):
-            total[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
-        i += 8
-    while i + 2 <= end:
-        a, b = operand[row[i]], operand[row[i + 1]]
-        for j in range(total.size):
-            total[j] += a[j] + b[j]
-        i += 2
-    if i < end:
-        a = operand[row[i]]
-        for j in range(total.size):
-            total[j] += a[j]
+    for i in range(source.size):
+        flat[np.uint32(place[i])] = values[np.uint32(source[i])] + bias[i]
 
 
 @kernel(error_model="numpy")
-def _gather_products(start, row, operand, scale, shift, total, to, value, touched):
-    n_batch, _, n_columns = operand.shape
+def _gather_products(start, row, operand, scale, shift, total, to, n_columns, value, touched):
+    n_batch, n_channels = operand.shape[0], value.shape[1]
     n_tokens, flat = (start.size - 1) // n_batch, value.reshape(-1)
     n_added = 0
     n_touched = 0
     for token in range(n_tokens):
         for b in range(n_batch):
             row_number = token * n_batch + b
-            begin, end = start[row_number], start[row_number + 1]
+            begin, end = np.int64(start[row_number]), np.int64(start[row_number + 1])
             if begin == end:
                 continue
-            _add_rows(operand[b], row, begin, end, total)
+            sum_rows_by_eight(operand[b], row, begin, end, total)
             first = row_number * n_columns
             if to.size:
                 for j in range(n_columns):
                     target = to[first + j]
                     flat[target] += rescaled(scale[b], total[j], shift)
-                    touched[target // value.shape[1]] = 1
+                    touched[target // n_channels] = 1
             else:
                 row_of = flat[first : first + n_columns]
                 for j in range(n_columns):
                     row_of[j] += rescaled(scale[b], total[j], shift)
-                for place in range(first // value.shape[1], (first + n_columns - 1) // value.shape[1] + 1):
+                for place in range(first // n_channels, (first + n_columns - 1) // n_channels + 1):
                     touched[place] = 1
             n_added += end - begin
             n_touched += 1

@@ -32,12 +32,16 @@ def index_by_pixel(address: np.ndarray, n_pixels: int, n_channels: int) -> tuple
 
 @kernel
 def _index_by_pixel(address, n_channels, start, channel):
-    event = 0
-    first = 0
+    event, first = np.int64(0), np.int64(0)
     for pixel in range(start.size - 1):
         start[pixel] = event
-        while event < address.size and address[event] < first + n_channels:
-            channel[event] = address[event] - first
-            event += 1
-        first += n_channels
+        begin, stop = event, first + n_channels
+        if event < address.size and address[event] < stop:
+            while event + 8 <= address.size and address[event + 7] < stop:  # one look for eight events
+                event += 8
+            while event < address.size and address[event] < stop:
+                event += 1
+            for i in range(begin, event):
+                channel[i] = address[i] - first
+        first = stop
     start[start.size - 1] = event
