@@ -65,7 +65,8 @@ def add_byte_rows(weights, first, address, payload, begin, end, origin, target, 
         amount = int(payload[event]) << shift if payload.size else 1 << shift
         values = unpacked(weights[row : row + width])
         for j in range(width):
-            flat[at + j] += amount * int(values[j]) * int(units[unit + j])
+            total = int(flat[at + j]) + amount * int(values[j]) * int(units[unit + j])
+            flat[at + j] = np.int64(total).astype(flat.dtype)  # wraps, as lanes do
 
 
 @intrinsic

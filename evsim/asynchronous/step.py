@@ -188,7 +188,7 @@ def _choose(m):
         if e < m.n_neurons:
             r = np.int64(m.population_of[e])
             owner = m.readings[r + OWNER]
-            m.flags[e] &= ~QUEUED
+            m.flags[e] &= 255 - QUEUED  # of eight bits
             m.acts[owner + QUEUE_OPS] += 1
             if not m.commits_at_crossing:
                 m.acts[owner + COMPARISONS] += 1
