@@ -25,16 +25,7 @@ from evsim.graph.assembly import GraphAssembly
 from evsim.graph.lower.lower import lower
 from evsim.graph.rolling.program import Source
 from evsim.handlers.neuron_forms.forms import Leaky
-from evsim.networks.meta_former import (
-    check_sizes,
-    conv_blocks,
-    down_shapes,
-    mlp_shapes,
-    n_blocks,
-    read_widths,
-    take_heads,
-    trunk,
-)
+from evsim.networks import meta_former
 
 FAMILY = "sdt_v2"
 TITLE = "Meta-SpikeFormer, SDT-V2 (official layout)"
@@ -92,7 +83,7 @@ class HyperParameters:
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
-        check_sizes(FAMILY, 4, self.n_channels, self.depths, self.n_heads, self.height, self.width)
+        meta_former.check_sizes(FAMILY, 4, self.n_channels, self.depths, self.n_heads, self.height, self.width)
 
 
 SMALLEST = (HyperParameters((4, 4, 8, 8), (1, 1), 2, 2, 2, 3, False, 4, 32, 32),)
@@ -106,14 +97,14 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments or the user."""
-    in_channels, *n_channels = read_widths(choices.path, shapes, 4, "Meta-SpikeFormer")
+    in_channels, *n_channels = meta_former.read_widths(choices.path, shapes, 4, "Meta-SpikeFormer")
     hidden, n_attending, *_ = shape_of(choices.path, shapes, "block3.0.mlp.fc1_conv.weight", 3, "Meta-SpikeFormer")
     height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     take_spike_mode(choices, shapes)
     return HyperParameters(
         n_channels=tuple(n_channels),
-        depths=(n_blocks(shapes, 3), n_blocks(shapes, 4)),
-        n_heads=take_heads(choices, n_channels[2], _OFFICIAL_WIDTHS),
+        depths=(meta_former.n_blocks(shapes, 3), meta_former.n_blocks(shapes, 4)),
+        n_heads=meta_former.take_heads(choices, n_channels[2], _OFFICIAL_WIDTHS),
         mlp_ratio=hidden // max(n_attending, 1),
         in_channels=in_channels,
         n_classes=shape_of(choices.path, shapes, "head.weight", 2, "Meta-SpikeFormer")[0],
@@ -130,8 +121,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with (none)."""
     *_, third, fourth = hp.n_channels
-    live = down_shapes(hp.in_channels, hp.n_channels)
-    for block, n in conv_blocks(hp.n_channels):
+    live = meta_former.down_shapes(hp.in_channels, hp.n_channels)
+    for block, n in meta_former.conv_blocks(hp.n_channels):
         live |= _conv_block_shapes(block, n)
     for stage, n, depth in ((3, third, hp.depths[0]), (4, fourth, hp.depths[1])):
         for i in range(depth):
@@ -146,7 +137,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     NeuronConstants.of(hp)
     layers = GraphAssembly(tensors, hp.n_steps, (hp.in_channels, hp.height, hp.width))
     down, conv_block, block = (partial(part, layers, hp) for part in (_down, _conv_block, _block))
-    u = trunk(layers, hp.depths, down, conv_block, block)  # H/16 x W/16 x D4
+    u = meta_former.trunk(layers, hp.depths, down, conv_block, block)  # H/16 x W/16 x D4
     spikes = _neurons(layers, hp, "lif", layers.mean(u))  # D4
     logits = layers.classify("head", spikes)  # classes
     if hp.distilled:
@@ -224,4 +215,4 @@ def _block_shapes(name: str, n: int, n_hidden: int) -> Shapes:
         shapes |= {f"{layer}.0.body.2.1.weight": (n, n, 1, 1)}
         for norm in ("0.body.1.bn", "0.body.2.2", "1"):
             shapes |= norm_shapes(f"{layer}.{norm}", n)
-    return shapes | mlp_shapes(f"{name}.mlp", n, n_hidden)
+    return shapes | meta_former.mlp_shapes(f"{name}.mlp", n, n_hidden)

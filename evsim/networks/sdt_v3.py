@@ -25,16 +25,7 @@ from evsim.graph.assembly import GraphAssembly
 from evsim.graph.lower.lower import lower
 from evsim.graph.rolling.program import Source
 from evsim.handlers.neuron_forms.forms import Quantiser
-from evsim.networks.meta_former import (
-    check_sizes,
-    conv_blocks,
-    down_shapes,
-    mlp_shapes,
-    n_blocks,
-    read_widths,
-    take_heads,
-    trunk,
-)
+from evsim.networks import meta_former
 
 FAMILY = "sdt_v3"
 TITLE = "Efficient Spiking Transformer, SDT-V3 (official layout, base models)"
@@ -79,7 +70,7 @@ class HyperParameters:
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
-        check_sizes(FAMILY, 4, self.n_channels, self.depths, self.n_heads, self.height, self.width)
+        meta_former.check_sizes(FAMILY, 4, self.n_channels, self.depths, self.n_heads, self.height, self.width)
         if not 1 <= self.levels <= 255 or self.n_steps != 1:
             found = f"levels {self.levels} and n_steps {self.n_steps}"
             raise CheckpointError(f"{FAMILY}: {found}, expected 1 to 255, and 1: the network has no time")
@@ -97,14 +88,14 @@ def recognises(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choices) -> HyperParameters:
     """From shapes where they tell, else from the stored arguments or the user."""
     name = "Efficient Spiking Transformer"
-    in_channels, *n_channels = read_widths(choices.path, shapes, 4, name)
+    in_channels, *n_channels = meta_former.read_widths(choices.path, shapes, 4, name)
     hidden, n_attending, *_ = shape_of(choices.path, shapes, "block3.0.mlp.fc1_conv.weight", 3, name)
     n_values = shape_of(choices.path, shapes, "block3.0.attn.v_conv.0.weight", 4, name)[0]
     height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     return HyperParameters(
         n_channels=tuple(n_channels),
-        depths=(n_blocks(shapes, 3), n_blocks(shapes, 4)),
-        n_heads=take_heads(choices, n_channels[2], _OFFICIAL_WIDTHS),
+        depths=(meta_former.n_blocks(shapes, 3), meta_former.n_blocks(shapes, 4)),
+        n_heads=meta_former.take_heads(choices, n_channels[2], _OFFICIAL_WIDTHS),
         mlp_ratio=hidden // max(n_attending, 1),
         value_ratio=n_values // max(n_attending, 1),
         in_channels=in_channels,
@@ -119,8 +110,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with (none)."""
     *_, third, fourth = hp.n_channels
-    live = down_shapes(hp.in_channels, hp.n_channels)
-    for block, n in conv_blocks(hp.n_channels):
+    live = meta_former.down_shapes(hp.in_channels, hp.n_channels)
+    for block, n in meta_former.conv_blocks(hp.n_channels):
         live |= _separable_shapes(f"{block}.Conv", n, 7)
         for layer, n_out, n_in in (("1", hp.mlp_ratio * n, n), ("2", n, hp.mlp_ratio * n)):
             live[f"{block}.conv{layer}.weight"] = (n_out, n_in, 3, 3)
@@ -135,7 +126,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output: a graph, and the handlers that follow from it."""
     layers = GraphAssembly(tensors, hp.n_steps, (hp.in_channels, hp.height, hp.width))
     down, conv_block, block = (partial(part, layers, hp) for part in (_down, _conv_block, _block))
-    u = trunk(layers, hp.depths, down, conv_block, block)  # H/16 x W/16 x D4
+    u = meta_former.trunk(layers, hp.depths, down, conv_block, block)  # H/16 x W/16 x D4
     spikes = layers.neurons("spike", layers.mean(u), Quantiser(high=hp.levels))  # D4, worth 1 each
     return lower(layers.graph(layers.classify("head", spikes)), FAMILY).network
 
@@ -198,7 +189,7 @@ def _block_shapes(name: str, n: int, n_hidden: int, n_values: int) -> Shapes:
     shapes = _separable_shapes(f"{name}.conv", n, 3)
     for role, n_out, n_in in (("q", n, n), ("k", n, n), ("v", n_values, n), ("proj", n, n_values)):
         shapes |= _normed(f"{name}.attn.{role}_conv", n_out, n_in)
-    return shapes | mlp_shapes(f"{name}.mlp", n, n_hidden)
+    return shapes | meta_former.mlp_shapes(f"{name}.mlp", n, n_hidden)
 
 
 def _normed(name: str, n_out: int, n_in: int) -> Shapes:

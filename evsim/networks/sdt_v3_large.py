@@ -24,16 +24,7 @@ from evsim.graph.assembly import GraphAssembly
 from evsim.graph.lower.lower import lower
 from evsim.graph.rolling.program import Source
 from evsim.handlers.neuron_forms.forms import Quantiser
-from evsim.networks.meta_former import (
-    check_sizes,
-    conv_blocks,
-    down_shapes,
-    mlp_shapes,
-    n_blocks,
-    read_widths,
-    take_heads,
-    trunk,
-)
+from evsim.networks import meta_former
 
 FAMILY = "sdt_v3_large"
 TITLE = "SDT-V3 (official layout, large model)"
@@ -82,7 +73,7 @@ class HyperParameters:
 
     def __post_init__(self) -> None:
         """Refuse what no tensors could show (a weights file's header may say anything)."""
-        check_sizes(FAMILY, 3, self.n_channels, (self.depth,), self.n_heads, self.height, self.width)
+        meta_former.check_sizes(FAMILY, 3, self.n_channels, (self.depth,), self.n_heads, self.height, self.width)
         if not 1 <= self.levels <= 255 or self.n_steps != 1:
             found = f"levels {self.levels} and n_steps {self.n_steps}"
             raise CheckpointError(f"{FAMILY}: {found}, expected 1 to 255, and 1: the network has no time")
@@ -105,14 +96,14 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
             "names sizes that it never set; repair the model and record it: evsim import --from-torch"
         )
     name = "large SDT-V3"
-    in_channels, *n_channels = read_widths(choices.path, shapes, 3, name)
+    in_channels, *n_channels = meta_former.read_widths(choices.path, shapes, 3, name)
     hidden, n_attending, *_ = shape_of(choices.path, shapes, "block3.0.mlp.fc1_conv.weight", 3, name)
     n_values = shape_of(choices.path, shapes, "block3.0.attn.v_conv.0.conv2.0.weight", 3, name)[0]
     height, width = choices.take("img_size", image_size, "rows and columns of the input, H or HxW", SIZE_ARGUMENTS)
     return HyperParameters(
         n_channels=tuple(n_channels),
-        depth=n_blocks(shapes, 3),
-        n_heads=take_heads(choices, n_channels[2], (_OFFICIAL_WIDTH,)),
+        depth=meta_former.n_blocks(shapes, 3),
+        n_heads=meta_former.take_heads(choices, n_channels[2], (_OFFICIAL_WIDTH,)),
         mlp_ratio=hidden // max(n_attending, 1),
         value_ratio=n_values // max(n_attending, 1),
         in_channels=in_channels,
@@ -129,8 +120,8 @@ def read_hyper_parameters(shapes: Mapping[str, tuple[int, ...]], choices: Choice
 def tensor_shapes(hp: HyperParameters) -> tuple[Shapes, Shapes]:
     """Names and shapes of the tensors the network uses, and of the dead ones it may come with (none)."""
     third = hp.n_channels[2]
-    live = down_shapes(hp.in_channels, hp.n_channels)
-    for block, n in conv_blocks(hp.n_channels):
+    live = meta_former.down_shapes(hp.in_channels, hp.n_channels)
+    for block, n in meta_former.conv_blocks(hp.n_channels):
         for layer, n_out, n_in in ((1, hp.mlp_ratio * n, n), (2, n, hp.mlp_ratio * n)):
             live |= _biased(f"{block}.conv{layer}.0.0", (n_out, n_in, 3, 3))
             live |= norm_shapes(f"{block}.conv{layer}.0.1", n_out)
@@ -145,7 +136,7 @@ def build(tensors: Mapping[str, np.ndarray], hp: HyperParameters) -> Network:
     """The network, input to output: a graph, and the handlers that follow from it."""
     layers = GraphAssembly(tensors, hp.n_steps, (hp.in_channels, hp.height, hp.width))
     down, conv_block, block = (partial(part, layers, hp) for part in (_down, _conv_block, _block))
-    u = trunk(layers, (hp.depth,), down, conv_block, block)  # H/16 x W/16 x D3
+    u = meta_former.trunk(layers, (hp.depth,), down, conv_block, block)  # H/16 x W/16 x D3
     mean = layers.mean(u)  # D3, real
     logits = layers.classify("head", mean)  # classes
     if hp.distilled:
@@ -210,7 +201,7 @@ def _block_shapes(name: str, n: int, n_hidden: int, n_values: int) -> Shapes:
         shapes |= {f"{layer}.0.conv1.0.weight": (inner, n_in, 1), f"{layer}.0.conv2.0.weight": (n_out, inner, 1)}
         shapes |= norm_shapes(f"{layer}.0.conv1.1", inner) | norm_shapes(f"{layer}.0.conv2.1", n_out)
         shapes |= norm_shapes(f"{layer}.1", n_out)
-    return shapes | mlp_shapes(f"{name}.mlp", n, n_hidden)
+    return shapes | meta_former.mlp_shapes(f"{name}.mlp", n, n_hidden)
 
 
 def _biased(name: str, shape: tuple[int, ...]) -> Shapes:
